@@ -1,0 +1,1 @@
+"""Distributed background tasks on Redis streams."""
