@@ -1,0 +1,123 @@
+"""What travels for one call of a task: the wire version, then the call's fields as a msgpack array.
+
+A reader ignores elements beyond those it knows, so a later version can add some without breaking running workers.
+"""
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+import msgspec
+
+from shadows.errors import EncodingError, PayloadError
+from shadows.payload.places import MAX_DEPTH
+from shadows.payload.unpacking import unpack
+from shadows.payload.values import CAREFUL, EASY, ENCODE, UNENCODABLE, pack
+
+WIRE: Final = 1
+"""The wire version that this library writes, and the newest that it reads."""
+
+_MARK: Final = bytes([WIRE])
+_TEXTS: Final = frozenset({str})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a task.
+
+    `when_us` is the instant it is due, `unknown_since_us` the one since which no worker has known its function (0:
+    none has missed it), both in microseconds since the epoch; `arguments` is what `encode_arguments` wrote.
+    """
+
+    function: str
+    arguments: bytes
+    when_us: int
+    unknown_since_us: int = 0
+    headers: dict[str, str] | None = None
+
+
+class _CallFields(msgspec.Struct, array_like=True, gc=False):
+    function: str
+    arguments: bytes
+    when_us: int
+    unknown_since_us: int
+    headers: dict[str, str] | None
+
+
+_DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
+
+
+def encode_call(call: Call) -> bytes:
+    """A call as bytes."""
+    try:
+        return _MARK + ENCODE(
+            (call.function, call.arguments, call.when_us, call.unknown_since_us, call.headers)
+        )
+    except UNENCODABLE as error:
+        raise EncodingError(f"the call of {call.function!a} cannot travel: {error}") from error
+
+
+def decode_call(data: bytes) -> Call:
+    """The call that `encode_call` wrote; PayloadError says what is wrong with other bytes."""
+    try:
+        fields = _DECODE(body(data, "call"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError(f"the stored call is damaged: {error}") from error
+    return Call(fields.function, fields.arguments, fields.when_us, fields.unknown_since_us, fields.headers)
+
+
+def body(data: bytes, what: str) -> bytes:
+    """What follows the wire version; PayloadError unless it is one that this library reads."""
+    if not data:
+        raise PayloadError(f"the stored {what} is empty")
+    if data[0] > WIRE:
+        raise PayloadError(
+            f"the stored {what} has wire version {data[0]}, newer than this library reads (up to {WIRE}): "
+            "update shadow-task here"
+        )
+    if data[0] < WIRE:
+        raise PayloadError(f"the stored {what} is damaged: no wire version {data[0]} exists")
+    return data[1:]
+
+
+def encode_arguments(
+    args: tuple[object, ...], kwargs: dict[str, object], names: tuple[str, ...] = ()
+) -> bytes:
+    """A call's arguments as bytes; EncodingError names the one that the closed set does not carry.
+
+    `names` are those of the positional parameters, for the message.
+    """
+    try:
+        if EASY.issuperset(map(type, args)) and EASY.issuperset(map(type, kwargs.values())):
+            return ENCODE((args, kwargs))
+        return ENCODE(_pack(args, kwargs, names, EASY))
+    except UNENCODABLE:
+        return ENCODE(_pack(args, kwargs, names, CAREFUL))
+
+
+def _pack(
+    args: tuple[object, ...], kwargs: dict[str, object], names: tuple[str, ...], plain: frozenset[type]
+) -> object:
+    positional = [pack(value, _positional(index, names), plain) for index, value in enumerate(args)]
+    named = {
+        pack(name, "a parameter's name", plain): pack(value, f"parameter {name!r}", plain)
+        for name, value in kwargs.items()
+    }
+    return positional, named
+
+
+def _positional(index: int, names: tuple[str, ...]) -> str:
+    return f"parameter {names[index]!r}" if index < len(names) else f"positional argument {index + 1}"
+
+
+def decode_arguments(data: bytes) -> tuple[list[object], dict[str, object]]:
+    """The arguments that `encode_arguments` wrote; PayloadError for other bytes."""
+    decoded = unpack(data, MAX_DEPTH + 2)
+    if type(decoded) is list and len(both := cast("list[object]", decoded)) == 2:
+        args, kwargs = both
+        if (
+            type(args) is list
+            and type(kwargs) is dict
+            and _TEXTS.issuperset(map(type, cast("dict[object, object]", kwargs)))
+        ):
+            return cast("list[object]", args), cast("dict[str, object]", kwargs)
+    raise PayloadError("the stored arguments are damaged: not a list of arguments and a dict of named ones")

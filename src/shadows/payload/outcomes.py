@@ -1,0 +1,102 @@
+"""The record of an execution that has ended: when, where, and with what result or failure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from shadows.errors import EncodingError, PayloadError
+from shadows.payload.adapter import Adapter
+from shadows.payload.call import WIRE, body
+from shadows.payload.failures import Failure, show
+from shadows.payload.values import ENCODE, UNENCODABLE, encode_value
+
+_MARK: Final = bytes([WIRE])
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An ended execution; instants are microseconds since the epoch.
+
+    `result` is what `encode_result` wrote, None where none is kept; `failure` is None where it succeeded.
+    """
+
+    function: str
+    worker: str
+    attempt: int
+    started_us: int
+    completed_us: int
+    result: bytes | None = None
+    failure: Failure | None = None
+
+
+class _FailureFields(msgspec.Struct, array_like=True, gc=False):
+    type_name: str
+    message: str
+    notes: tuple[str, ...]
+    traceback: str
+    args: bytes | None
+
+
+class _RecordFields(msgspec.Struct, array_like=True, gc=False):
+    function: str
+    worker: str
+    attempt: int
+    started_us: int
+    completed_us: int
+    result: bytes | None
+    failure: _FailureFields | None
+
+
+_DECODE: Final = msgspec.msgpack.Decoder(_RecordFields).decode
+
+
+def encode_record(record: Record) -> bytes:
+    """A record as bytes."""
+    failure = record.failure
+    fields = (
+        record.function,
+        record.worker,
+        record.attempt,
+        record.started_us,
+        record.completed_us,
+        record.result,
+        failure and (failure.type_name, failure.message, failure.notes, failure.traceback, failure.args),
+    )
+    try:
+        return _MARK + ENCODE(fields)
+    except UNENCODABLE as error:
+        raise EncodingError(f"the record of {record.function!a} cannot travel: {error}") from error
+
+
+def decode_record(data: bytes) -> Record:
+    """The record that `encode_record` wrote; PayloadError says what is wrong with other bytes."""
+    try:
+        fields = _DECODE(body(data, "record"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError(f"the stored record is damaged: {error}") from error
+    lost = fields.failure
+    failure = None
+    if lost is not None:
+        failure = Failure(lost.type_name, lost.message, lost.notes, lost.traceback, lost.args)
+    return Record(
+        fields.function,
+        fields.worker,
+        fields.attempt,
+        fields.started_us,
+        fields.completed_us,
+        fields.result,
+        failure,
+    )
+
+
+def encode_result(value: object, adapter: Adapter | None = None) -> tuple[bytes, bool]:
+    """What a task returned as bytes and True; where the codec does not carry it, its repr as bytes and False.
+
+    `adapter` is the one of the function's return annotation. Never raises an Exception.
+    """
+    try:
+        lowered = value if adapter is None else adapter.lower(value, "the result")
+        return encode_value(lowered, "the result"), True
+    except Exception:  # noqa: BLE001 - the code of the user's classes runs here, and the task itself has succeeded
+        return encode_value(show(value)), False
