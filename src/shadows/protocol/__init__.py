@@ -1,0 +1,1 @@
+"""The only room that knows Redis: keys, one typed function a script, connections and the batcher."""

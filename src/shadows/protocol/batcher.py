@@ -1,0 +1,185 @@
+"""The client's batcher: calls added in one turn of the event loop, or while a request is on its way, travel together.
+
+One request is in flight at a time. A key and the encoding of its arguments are fixed before the first sending, and a
+batch keeps its number: whatever the network does to a request or its reply, sending it again is harmless.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ShadowError
+
+from .connection import Link, is_passing
+from .schedule import PRODUCER_MEMORY_MS, Answer, Item, LateBatch, schedule
+from .store import Store
+
+MOST_ITEMS = 200
+MOST_BYTES = 4 * 1024 * 1024
+PATIENCE = 15.0
+"""Seconds for which a batch is sent again before its callers are told."""
+_REFUSALS = re.compile("(?:^|-)(?:MISCONF|NOREPLICAS|OOM|READONLY) ")
+"""How a server says that it takes no writes: within a longer text where it is older than Redis 7."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    item: Item
+    reply: asyncio.Future[Answer]
+
+
+class Batcher:
+    """Sends calls to be accepted, many at once. Its owner runs `run` for as long as calls may be added."""
+
+    def __init__(
+        self, store: Store, link: Link, stamp: Callable[[], bytes], patience: float = PATIENCE
+    ) -> None:
+        self._store = store
+        self._link = link
+        self._stamp = stamp
+        self._patience = patience
+        self._producer = secrets.token_hex(8)
+        self._batch = 0
+        self._remember_until = 0.0
+        self._queue: deque[_Waiting] = deque()
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._ended = False
+
+    async def submit(self, item: Item) -> Answer:
+        """Have one call accepted.
+
+        A caller that is cancelled takes its call out while that is unsent; later, only its waiting ends.
+
+        Raises:
+            ServerUnreachable: it may or may not have been accepted; or nobody sends any more.
+            Overloaded: the server refuses writes.
+            NotAccepted: the queue's key holds something else.
+        """
+        if self._ended:
+            raise _explained(_closed(), item)
+        reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(item, reply))
+        self._wanted.set()
+        return await reply
+
+    def close(self) -> None:
+        """Let `run` end once everything is sent."""
+        self._closing = True
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Send what is submitted, until closed."""
+        try:
+            while True:
+                await self._wanted.wait()
+                while batch := self._next():
+                    await self._flush(batch)
+                if self._closing:
+                    return
+                self._wanted.clear()
+        finally:
+            self._ended = True
+            _fail(self._queue, _closed())
+
+    def _next(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and len(batch) < MOST_ITEMS:
+            size += len(self._queue[0].item.call)
+            if batch and size > MOST_BYTES:
+                break
+            waiting = self._queue.popleft()
+            if not waiting.reply.done():
+                batch.append(waiting)
+        return batch
+
+    async def _flush(self, batch: list[_Waiting]) -> None:
+        try:
+            answers = await self._send([waiting.item for waiting in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers'
+            _fail(batch, error)
+            return
+        except BaseException:
+            _fail(batch, _closed())
+            raise
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.reply.done():
+                continue
+            if answer is Answer.BAD:
+                waiting.reply.set_exception(
+                    NotAccepted(
+                        f"the key of queue {waiting.item.queue!r} holds something that is not a queue: remove "
+                        f"{self._store.keys.ready(waiting.item.queue).decode()!r} from the server"
+                    )
+                )
+            else:
+                waiting.reply.set_result(answer)
+
+    async def _send(self, items: list[Item]) -> list[Answer]:
+        queues = {item.queue for item in items}
+        self._batch += 1
+        now = time.monotonic()
+        remember = now > self._remember_until
+        deadline, pause = now + self._patience, 0.05
+        while True:
+            try:
+                if missing := queues.difference(self._store.queues):
+                    await self._store.enroll(self._link, missing)
+                answers = await schedule(
+                    self._store,
+                    self._link,
+                    self._producer,
+                    self._batch,
+                    items,
+                    remember=remember,
+                    stamp=self._stamp(),
+                )
+            except (
+                LateBatch
+            ):  # the server forgot us and remembers somebody else of our name: not in this universe
+                raise ShadowError("a newer batch of this producer was accepted first") from None
+            except (ServerUnreachable, ResponseError) as error:
+                if not is_passing(error) or time.monotonic() + pause > deadline:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+            else:
+                if remember:
+                    self._remember_until = now + PRODUCER_MEMORY_MS / 2000
+                return answers
+
+
+def _closed() -> ServerUnreachable:
+    return ServerUnreachable("the client is closed")
+
+
+def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.reply.done():
+            waiting.reply.set_exception(_explained(error, waiting.item))
+
+
+def _explained(error: Exception, item: Item) -> Exception:
+    """The error as one caller should see it."""
+    if isinstance(error, OutOfMemoryError | ReadOnlyError) or _REFUSALS.search(str(error)):
+        refused = Overloaded(
+            f"the server refuses writes ({error}); the task {item.key!r} was not accepted: add it again later, or give "
+            "the server more memory"
+        )
+        refused.__cause__ = error
+        return refused
+    if isinstance(error, ServerUnreachable):
+        lost = ServerUnreachable(
+            f"{error}. Whether the task {item.key!r} was accepted is not known: adding it again with key={item.key!r} "
+            "is harmless"
+        )
+        lost.__cause__ = error
+        return lost
+    return error

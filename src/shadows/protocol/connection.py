@@ -1,0 +1,257 @@
+"""Connections to the server: where it is, and one socket that carries one request at a time.
+
+The client library's own resending is switched off: only our code knows what may be sent again.
+"""
+
+import asyncio
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import hiredis
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.connection import ConnectionPool as SyncConnectionPool
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry as SyncRetry
+
+from shadows import embedded
+from shadows.embedded.url import parse
+from shadows.errors import EmbeddedUnavailable, InvalidName, ServerUnreachable, ServerUnsupported
+
+type Argument = str | bytes | int
+type Reply = Any
+"""What the server answered: bytes, integers and lists of these."""
+
+SCHEMES = ("redis", "rediss", "unix", "memory", "embedded")
+CONNECT_TIMEOUT = 5.0
+REQUEST_TIMEOUT = 10.0
+OLDEST = (6, 0)
+
+
+class Address:
+    """Where a shadow's server is."""
+
+    __slots__ = ("_url", "shown")
+
+    def __init__(self, url: str) -> None:
+        self._url = check_url(url)
+        self.shown = mask(url)
+        """The URL without its password."""
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
+
+    def locate(self) -> str:
+        """The URL to connect to; an embedded server is started first, where it does not run. Blocks."""
+        if embedded.is_embedded(self._url):
+            return f"unix://{embedded.enter(self._url)}"
+        return self._url
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the server is one of our own."""
+        return embedded.is_embedded(self._url)
+
+
+class Link:
+    """One socket to the server, opened at the first request and again after any error. Not for two users at once."""
+
+    __slots__ = ("_address", "_connection", "_lock", "_timeout")
+
+    def __init__(self, address: Address, timeout: float = REQUEST_TIMEOUT) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._connection: Any = None
+        self._lock = asyncio.Lock()
+
+    async def request(self, *command: Argument, timeout: float | None = None) -> Reply:
+        """Send one command and wait for its reply, `timeout` seconds at most.
+
+        Raises:
+            ServerUnreachable: no connection, or no reply in time: the command may or may not have been carried out.
+            ResponseError: what the server answered, where that is an error.
+        """
+        async with self._lock:
+            connection = self._connection or await self._connect()
+            try:
+                async with asyncio.timeout(timeout or self._timeout):
+                    await connection.send_packed_command([_packed(command)], check_health=False)
+                    reply: Reply = await connection.read_response(
+                        disable_decoding=True, disconnect_on_error=False
+                    )
+                    return reply
+            except ResponseError:
+                raise
+            except (OSError, RedisError) as error:
+                await self.close()
+                raise ServerUnreachable(
+                    f"no reply from {self._address.shown}: {str(error) or type(error).__name__}"
+                ) from error
+            except BaseException:
+                await self.close()  # the reply may still come, and must not be taken for the next one's
+                raise
+
+    async def close(self) -> None:
+        """Close the socket; the next request opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def _connect(self) -> Any:
+        try:
+            url = (
+                await asyncio.to_thread(self._address.locate)
+                if self._address.embedded
+                else self._address.locate()
+            )
+            pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+                url,
+                protocol=2,
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=None,
+                socket_connect_timeout=CONNECT_TIMEOUT,
+                client_name="shadows",
+            )
+            connection = pool.make_connection()
+            await connection.connect()
+        except (AuthenticationError, NoPermissionError) as error:
+            raise ServerUnsupported(f"{self._address.shown} refuses these credentials: {error}") from error
+        except EmbeddedUnavailable:
+            raise
+        except (OSError, RedisConnectionError, RedisTimeoutError) as error:
+            raise ServerUnreachable(
+                f"no Redis or Valkey answers at {self._address.shown} ({str(error).rstrip('.')}). Start one there, set SHADOWS_URL or url= "
+                "to another, or use memory:// for an embedded one"
+            ) from error
+        self._connection = connection
+        return connection
+
+
+class SyncLink:
+    """The same for a thread that shares no loop: one socket, one request at a time."""
+
+    __slots__ = ("_address", "_connection", "_timeout")
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._connection: Any = None
+
+    def request(self, *command: Argument) -> Reply:
+        """Send one command and wait for its reply.
+
+        Raises:
+            RedisError: no connection, no reply in time, or an error as the reply.
+        """
+        try:
+            if self._connection is None:
+                pool: Any = SyncConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+                    self._address.locate(),
+                    protocol=2,
+                    retry=SyncRetry(NoBackoff(), 0),
+                    socket_timeout=self._timeout,
+                    socket_connect_timeout=self._timeout,
+                    client_name="shadows-lease",
+                )
+                self._connection = pool.make_connection()
+                self._connection.connect()
+            self._connection.send_packed_command([_packed(command)], check_health=False)
+            return self._connection.read_response(disable_decoding=True)
+        except ResponseError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the socket; the next request opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+
+def _packed(command: tuple[Argument, ...]) -> bytes:
+    return cast("bytes", hiredis.pack_command(cast("Any", command)))  # pyright: ignore[reportUnknownMemberType]
+
+
+def check_url(url: str) -> str:
+    """The URL, if it names a server that we can reach.
+
+    Raises:
+        InvalidName: another scheme, or a part that cannot be read.
+    """
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme not in SCHEMES:
+        raise InvalidName(
+            f"url={mask(url)!r}: its scheme must be one of {', '.join(f'{name}://' for name in SCHEMES)}"
+        )
+    if scheme in ("redis", "rediss"):
+        try:
+            parts = urlsplit(url)
+            database = parts.path.strip("/")
+            sound = parts.hostname and (parts.port or 1) and (not database or database.isdecimal())
+        except ValueError:
+            sound = False
+        if not sound:
+            raise InvalidName(
+                f"url={mask(url)!r} cannot be read: write {scheme}://[user:password@]host[:port][/database]"
+            )
+    if scheme == "unix" and not urlsplit(url).path.strip("/"):
+        raise InvalidName(f"url={mask(url)!r} cannot be read: write unix:///path/of/the.socket[?db=0]")
+    if embedded.is_embedded(url):
+        parse(url)
+    return url
+
+
+def mask(url: str) -> str:
+    """The URL with its password left out, for people's eyes."""
+    try:
+        parts = urlsplit(url)
+        if parts.password is None and "password=" not in parts.query:
+            return url
+        query = "&".join(
+            "password=***" if part.startswith("password=") else part for part in parts.query.split("&")
+        )
+        place = parts.netloc.rpartition("@")[2]
+        login = f"{parts.username or ''}:***@" if parts.password is not None else ""
+        return f"{parts.scheme}://{login}{place}{parts.path}" + (f"?{query}" if query else "")
+    except ValueError:
+        return url.partition("://")[0] + "://***"
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may well be answered in a moment: no answer came, or the server is busy or moving."""
+    passing = ServerUnreachable | TryAgainError | ClusterDownError
+    return isinstance(error, passing) or str(error).startswith("BUSY ")
+
+
+async def check_server(link: Link) -> None:
+    """Refuse a server that cannot keep what it is given.
+
+    Raises:
+        ServerUnsupported: older than Redis 6.0, or set to evict keys without a TTL when its memory is full.
+    """
+    said: list[bytes] = [await link.request("INFO", section) for section in ("server", "memory")]
+    lines = b"\r\n".join(said).decode().splitlines()
+    facts = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    version = facts.get("redis_version", "0")
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise ServerUnsupported(
+            f"this server is Redis {version}, shadows needs 6.0 or newer (or any Valkey): upgrade it"
+        )
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if policy.startswith("allkeys"):
+        raise ServerUnsupported(
+            f"this server evicts any key when its memory is full (maxmemory-policy {policy}), so tasks would be lost: "
+            "set it to noeviction (or a volatile-* policy)"
+        )

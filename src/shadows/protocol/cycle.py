@@ -1,0 +1,194 @@
+"""A worker's cycle: the typed face of `cycle.lua`, and of the blocking read that an idle worker waits in."""
+
+import asyncio
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import ResponseError
+
+from .connection import Argument, Link, Reply
+from .outcomes import Outcome
+from .scripts import load
+from .store import Store
+
+MOST_ITEMS = 200
+"""The most that one call settles, promotes or takes, so that a call costs the server a few milliseconds at most."""
+
+
+class Verdict(enum.Enum):
+    """What became of one outcome."""
+
+    RECORDED = "O"
+    STALE = "S"
+    BAD = "B"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task that this worker now owns, for as long as its lease holds."""
+
+    token: str
+    key: str
+    blob: bytes
+    """Attempt, deliveries and call, or whatever else somebody put into the stream."""
+    readable: bool = True
+    """Whether the entry has the shape that we write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """An outcome on its way, with the token that it is for."""
+
+    token: str
+    key: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept of what ended."""
+
+    execution_ttl_ms: int
+    max_ended: int
+    max_dead: int
+
+    def arguments(self) -> tuple[int, int, int]:
+        """What every script that records endings takes behind its first two arguments."""
+        return self.execution_ttl_ms, self.max_ended, self.max_dead
+
+
+@dataclass(frozen=True, slots=True)
+class Cycled:
+    """What a cycle answered."""
+
+    verdicts: list[Verdict]
+    taken: list[Taken]
+    next_due_ms: int | None
+    """How long until the next task is due; None where none is scheduled."""
+    stops: list[str]
+    """Tokens of running tasks to cancel."""
+    leased: bool
+    unfinished: int
+
+
+async def cycle(
+    store: Store,
+    link: Link,
+    worker: str,
+    *,
+    settle: Sequence[Settlement],
+    take: int,
+    queues: Sequence[str],
+    limits: Limits,
+    promote: int = MOST_ITEMS,
+    woken: bytes = b"",
+    stamp: bytes = b"",
+) -> Cycled:
+    """Settle, promote and take, in one round trip; what is taken comes in the order of `queues`."""
+    arguments: list[Argument] = [
+        stamp, worker, *limits.arguments(), take, promote, woken, len(settle),
+    ]  # fmt: skip
+    for item in settle:
+        outcome = item.outcome
+        arguments += (item.token, item.key, outcome.kind.value, outcome.instant_ms, outcome.data)
+    _, letters, taken, due, stops, leased, unfinished = await store.call(link, _SCRIPT, *arguments, *queues)
+    return Cycled(
+        [_VERDICTS[letter] for letter in letters],
+        [
+            _taken(queue.decode(), entry)
+            for queue, entries in zip(taken[::2], taken[1::2], strict=True)
+            for entry in entries
+        ],
+        None if due == b"" else int(due),
+        [stop.decode() for stop in stops],
+        leased == 1,
+        unfinished,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What ended a blocking read: a task, or a word that something nearer is due."""
+
+    taken: list[Taken]
+    woken: bytes
+
+
+async def listen(
+    store: Store, link: Link, worker: str, queues: Sequence[str], block_ms: int, grace: float
+) -> Heard:
+    """Wait for one ready task a queue, or for a wake, `block_ms` at most; `grace` seconds more for the reply.
+
+    Where the server lost the streams or their groups, they are made anew and nothing is answered.
+    """
+    streams = [store.keys["wake"], *map(store.keys.ready, queues)]
+    try:
+        reply: list[list[Reply]] | None = await link.request(
+            b"XREADGROUP", b"GROUP", b"g", worker, b"COUNT", 1, b"BLOCK", block_ms, b"STREAMS", *streams,
+            *[b">"] * len(streams), timeout=block_ms / 1000 + grace,
+        )  # fmt: skip
+    except ResponseError as error:
+        if str(error).startswith("WRONGTYPE"):
+            await asyncio.sleep(
+                block_ms / 1000
+            )  # somebody broke one queue: the others are still looked at once a second
+        elif str(error).startswith(("NOGROUP", "UNBLOCKED")):
+            await store.enroll(link)
+        else:
+            raise
+        return Heard([], b"")
+    names = dict(zip(streams[1:], queues, strict=True))
+    taken: list[Taken] = []
+    woken = b""
+    for stream, entries in reply or ():
+        if stream in names:
+            taken += [_taken(names[stream], entry) for entry in entries]
+        else:
+            woken = entries[-1][0]
+    return Heard(taken, woken)
+
+
+async def recover(store: Store, link: Link, worker: str, queues: Sequence[str]) -> list[Taken]:
+    """Everything that the server holds as this worker's own: what a lost reply may have carried."""
+    taken: list[Taken] = []
+    for queue in queues:
+        start = b"0"
+        while True:
+            try:
+                reply: list[list[Reply]] | None = await link.request(
+                    b"XREADGROUP",
+                    b"GROUP",
+                    b"g",
+                    worker,
+                    b"COUNT",
+                    MOST_ITEMS,
+                    b"STREAMS",
+                    store.keys.ready(queue),
+                    start,
+                )
+            except ResponseError as error:
+                if not str(error).startswith(("WRONGTYPE", "NOGROUP")):
+                    raise
+                reply = None  # nothing of ours is in a queue that somebody broke or removed
+            entries: list[Reply] = reply[0][1] if reply else []
+            taken += [_taken(queue, entry) for entry in entries]
+            if len(entries) < MOST_ITEMS:
+                break
+            start = entries[-1][0]
+    return taken
+
+
+def _taken(queue: str, entry: list[Reply]) -> Taken:
+    number, fields = entry
+    token = f"{queue}/{number.decode()}"
+    if fields is not None and len(fields) == 4 and fields[0] == b"k" and fields[2] == b"c":
+        try:
+            return Taken(token, fields[1].decode(), fields[3])
+        except UnicodeDecodeError:
+            pass
+    return Taken(token, "", b" ".join(fields or ()), readable=False)
+
+
+_SCRIPT = load("cycle")
+_VERDICTS = {ord(verdict.value): verdict for verdict in Verdict}

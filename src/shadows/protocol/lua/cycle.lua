@@ -1,0 +1,131 @@
+-- A worker's cycle: settle what finished, promote what has come due, take what is ready. One round trip for all three.
+-- keys: queues wake due parked live leases controls ended ended:at dead dead:at
+-- with: limits time streams places entry controls endings letters
+-- KEYS: the streams of all queues
+-- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, take at most, promote at most,
+--       an entry of `wake` that was read ('' = none), n, n x token, key, outcome, instant, data; the queues to take from
+--   completed: data = info | failed: data = info | cancelled: data = info | dead: data = REASON/info
+--   retry: at the instant, attempt + 1 | release: at the instant, data = changed call ('' = as it is)
+--   next: at the instant, data = call
+-- Reply: OK, a letter for each outcome, {queue, entries, ...} taken, ms until the next due instant ('' = none),
+--        tokens to cancel, 1 where the lease holds, number of unfinished tasks | QUEUES
+--   letters: O recorded, S stale (the token is not the holder's any more; nothing changed), B bad (nothing changed)
+-- Keeps: an outcome counts only from the holder of the present token, and atomically with what follows from it;
+--        nothing is taken without a lease.
+local me, take, most = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7])
+local woken, n = ARGV[8], tonumber(ARGV[9])
+local first_queue = 10 + n * 5
+call('ZREM', due, '')                               -- from here on nothing is refused for memory
+if woken ~= '' and call('TYPE', wake).ok == 'stream' then
+  call('XACK', wake, 'g', woken)
+end
+
+local answers, settled = {}, {}
+for i = 10, first_queue - 1, 5 do
+  local token, key, outcome, instant, data = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
+  local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
+  local answer = 'B'
+  if queue and instant and good(queue) then
+    local attempt, deliveries, body, blob, _
+    if outcome ~= 'completed' and (outcome ~= 'next' or watched) then
+      _, attempt, deliveries, body, blob = entry(queue, id)
+    end
+    local stop = unwatch(token, queue, id)
+    if call('XACK', stream[queue], 'g', id) == 0 then  -- the fence
+      answer = 'S'
+      if watched then call('ZREM', controls, me .. '\0' .. token) end  -- (left over where somebody removed a group)
+    else
+      settled[queue] = settled[queue] or {}
+      settled[queue][#settled[queue] + 1] = id
+      local mark = call('HGET', live, key)
+      if mark and mark ~= token then                -- another life has the key
+        answer = 'S'
+      else
+        answer = 'O'
+        local again = outcome == 'retry' or outcome == 'release' or outcome == 'next'
+        if stop and again then outcome, data = 'cancelled', '' end
+        if again and outcome ~= 'cancelled' and outcome ~= 'next' and not body then
+          call('HDEL', live, key)
+          finish(key, 'failed', queue, '', '')
+          bury(token, key, 'lost', queue, '', blob or '')
+        elseif outcome == 'retry' then
+          place(queue, key, (attempt + 1) .. '/0/' .. body, instant)
+        elseif outcome == 'release' then
+          place(queue, key, attempt .. '/' .. deliveries .. '/' .. (data == '' and body or data), instant)
+        elseif outcome == 'next' then
+          place(queue, key, '1/0/' .. data, instant)
+        else
+          call('HDEL', live, key)
+          if outcome == 'completed' then
+            finish(key, outcome, queue, data, '')
+          elseif outcome == 'cancelled' then
+            finish(key, outcome, queue, data, blob or '')
+          else
+            local reason, info = 'failed', data
+            if outcome == 'dead' then reason, info = data:match('^(%l*)/?(.*)$') end
+            finish(key, 'failed', queue, info, blob or '')
+            bury(token, key, reason, queue, info, blob or '')
+          end
+        end
+      end
+    end
+  end
+  answers[#answers + 1] = answer
+end
+for queue, ids in pairs(settled) do call('XDEL', stream[queue], unpack(ids)) end
+
+local head = tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2])
+if most > 0 and head and head <= now then
+  local ripe = call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, most)
+  local marks, calls = call('HMGET', live, unpack(ripe)), call('HMGET', parked, unpack(ripe))
+  for i, key in ipairs(ripe) do
+    local mark, queue, blob = marks[i], (calls[i] or ''):match('^([^/]*)/(.*)$')
+    if mark and mark ~= '~due' then                 -- another life has the key
+      call('ZREM', due, key)
+      if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end
+    elseif not queue then
+      call('ZREM', due, key)
+      call('HDEL', live, key)
+      call('HDEL', parked, key)
+      finish(key, 'failed', '', '', calls[i] or '')
+      bury('lost/' .. now .. '/' .. key, key, 'lost', '', '', calls[i] or '')
+    elseif good(queue) then
+      call('ZREM', due, key)
+      call('HDEL', parked, key)
+      place(queue, key, blob, 0)
+    else
+      call('ZADD', due, now + 1000, key)            -- its stream is broken: out of the way of the others
+    end
+  end
+  head = tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2])
+end
+sweep(2 * n + 10)
+
+local taken, lease = {}, tonumber(call('ZSCORE', leases, me) or 0) > now
+if lease then
+  for i = first_queue, #ARGV do
+    if take <= 0 then break end
+    local queue = ARGV[i]
+    if good(queue) then
+      local reply = redis.pcall('XREADGROUP', 'GROUP', 'g', me, 'COUNT', take, 'STREAMS', stream[queue], '>')
+      if reply and reply.err then                   -- somebody removed the group: what it had pending is read again
+        call('XGROUP', 'CREATE', stream[queue], 'g', '0', 'MKSTREAM')
+        reply = call('XREADGROUP', 'GROUP', 'g', me, 'COUNT', take, 'STREAMS', stream[queue], '>')
+      end
+      if reply then
+        local entries = reply[1][2]
+        taken[#taken + 1] = queue
+        taken[#taken + 1] = entries
+        take = take - #entries
+      end
+    end
+  end
+end
+local stops = {}
+if watched then
+  for _, member in ipairs(call('ZRANGEBYLEX', controls, '[' .. me .. '\0', '(' .. me .. '\1', 'LIMIT', 0, 200)) do
+    stops[#stops + 1] = member:sub(#me + 2)
+  end
+end
+return {'OK', table.concat(answers), taken, head and math.max(0, math.ceil(head - now)) or '', stops, lease and 1 or 0,
+        call('HLEN', live)}

@@ -1,0 +1,65 @@
+-- Takes a bounded batch of tasks back from a worker whose lease has expired, or from a consumer that never had one.
+-- keys: queues wake due parked live leases workers controls ended ended:at dead dead:at
+-- with: limits time streams places entry controls endings letters
+-- KEYS: the streams of all queues
+-- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, most deliveries, take back at most
+-- Reply: ALIVE | OK, tasks taken back, 1 where some are left | QUEUES
+-- Keeps: the first step sets the lease to 0, so that the owner's next beat answers LOST; the lease goes with the last
+--        batch; the consumer is deleted only when it owns nothing. Without a lease nothing was started: no charge.
+local who, max_deliveries, most = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7])
+local lease = call('ZSCORE', leases, who)
+if lease and tonumber(lease) > now then return {'ALIVE'} end
+call('ZREM', due, '')                               -- from here on nothing is refused for memory
+if lease then call('ZADD', leases, 0, who) end
+local moved, left = 0, 0
+for i = FIXED + 1, #KEYS do
+  local queue = KEYS[i]:sub(#queues + 1)
+  if not good(queue) then
+    left = 1
+  else
+    local pending = most > moved and redis.pcall('XPENDING', stream[queue], 'g', '-', '+', most - moved, who) or {}
+    for _, item in ipairs(pending) do
+      local id = item[1]
+      local token = queue .. '/' .. id
+      local key, attempt, deliveries, body, blob = entry(queue, id)
+      local stop = unwatch(token, queue, id)
+      call('XACK', stream[queue], 'g', id)
+      call('XDEL', stream[queue], id)
+      moved = moved + 1
+      local mark = key and call('HGET', live, key)
+      if not body then                              -- nobody can run it: somebody else wrote it, or deleted it
+        if mark == token then
+          call('HDEL', live, key)
+          finish(key, 'failed', queue, '', blob)
+        end
+        bury(token, key or '', blob and 'undecodable' or 'lost', queue, '', blob or '')
+      elseif not mark or mark == token then
+        if lease then deliveries = deliveries + 1 end
+        blob = attempt .. '/' .. deliveries .. '/' .. body
+        if stop then
+          call('HDEL', live, key)
+          finish(key, 'cancelled', queue, '', blob)
+        elseif deliveries >= max_deliveries then
+          call('HDEL', live, key)
+          finish(key, 'failed', queue, '', blob)
+          bury(token, key, 'deliveries', queue, '', blob)
+        else
+          place(queue, key, blob, 0)
+        end
+      end
+    end
+    if #redis.pcall('XPENDING', stream[queue], 'g', '-', '+', 1, who) > 0 then
+      left = 1
+    else
+      redis.pcall('XGROUP', 'DELCONSUMER', stream[queue], 'g', who)
+    end
+  end
+end
+sweep(2 * moved + 10)
+if left == 0 then
+  redis.pcall('XGROUP', 'DELCONSUMER', wake, 'g', who)  -- a wake that it did not hear is nobody's loss: all look every second
+  call('ZREMRANGEBYLEX', controls, '[' .. who .. '\0', '(' .. who .. '\1')  -- (left over where somebody removed a group)
+  call('HDEL', workers, who)
+  call('ZREM', leases, who)
+end
+return {'OK', moved, left}

@@ -1,0 +1,71 @@
+"""Accepting calls: the typed face of `schedule.lua`."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .connection import Argument, Link
+from .scripts import load
+from .store import Store
+
+PRODUCER_MEMORY_MS = 3_600_000
+"""How long a producer's last batch is remembered: a request that the network held back longer may count twice."""
+
+
+class Mode(enum.StrEnum):
+    """What happens where the key is taken."""
+
+    ADD = "add"
+    REPLACE = "replace"
+
+
+class Answer(enum.Enum):
+    """What became of one call."""
+
+    ACCEPTED = "A"
+    EXISTS = "E"
+    BAD = "B"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One call to accept."""
+
+    key: str
+    queue: str
+    instant_ms: int
+    """When to run it; 0 = at once."""
+    call: bytes
+    mode: Mode = Mode.ADD
+
+
+class LateBatch(Exception):
+    """A newer batch of the same producer was accepted before this one."""
+
+
+async def schedule(
+    store: Store,
+    link: Link,
+    producer: str,
+    batch: int,
+    items: Sequence[Item],
+    *,
+    remember: bool,
+    stamp: bytes = b"",
+) -> list[Answer]:
+    """Accept up to 200 calls, each by itself; the same batch number again answers the same and changes nothing.
+
+    Raises:
+        LateBatch: nothing was done.
+    """
+    arguments: list[Argument] = [stamp, producer, batch, PRODUCER_MEMORY_MS if remember else b"", len(items)]
+    for item in items:
+        arguments += (item.mode.value, item.key, item.queue, item.instant_ms, item.call)
+    reply = await store.call(link, _SCRIPT, *arguments)
+    if reply[0] == b"LATE":
+        raise LateBatch
+    return [_ANSWERS[letter] for letter in reply[1]]
+
+
+_SCRIPT = load("schedule")
+_ANSWERS = {ord(answer.value): answer for answer in Answer}

@@ -1,0 +1,53 @@
+"""`find.lua`: where an execution stands, in one look."""
+
+from shadows.protocol.execution import Found, Stand, split_blob
+from shadows.protocol.outcomes import completed
+from tests.protocol.bench import Bench
+
+
+def test_each_stand_is_told_with_what_belongs_to_it(bench: Bench) -> None:
+    bench.enroll("mail")
+    assert bench.find("a") == Found(Stand.NONE)
+    bench.add("a", queue="mail", at=bench.instant + 10)
+    assert bench.find("a") == Found(Stand.SCHEDULED, "mail", bench.instant + 10, b"1/0/call-a")
+    bench.instant += 10
+    bench.cycle()
+    assert bench.find("a") == Found(Stand.QUEUED, "mail", blob=b"1/0/call-a")
+    (taken,) = bench.take("w", queue="mail")
+    assert bench.find("a") == Found(Stand.RUNNING, "mail", blob=b"1/0/call-a", worker="w")
+    bench.cycle(settle=[(taken, completed(b"it/went/well"))])
+    assert bench.find("a") == Found(Stand.ENDED, "mail", bench.instant, b"", "", "completed", b"it/went/well")
+
+
+def test_who_waits_for_a_permit_is_said_to_wait(bench: Bench) -> None:
+    bench.ask("HSET", "live", "a", "~0001/limit")
+    assert bench.find("a") == Found(Stand.WAITING)
+    assert bench.raw("find", "", "a") == ["WAITING", "", ""]
+    bench.ask("HSET", "parked", "a", "default/1/0/x")
+    assert bench.find("a") == Found(Stand.WAITING, "default", blob=b"1/0/x")
+
+
+def test_what_was_lost_is_told_as_far_as_it_is_known(bench: Bench) -> None:
+    bench.add("a", at=bench.instant + 10)
+    bench.ask("HDEL", "parked", "a")
+    assert bench.find("a") == Found(Stand.SCHEDULED, "", bench.instant + 10, b"")
+    bench.ask("ZREM", "due", "a")
+    assert bench.find("a") == Found(Stand.SCHEDULED, "", 0, b"")
+    bench.add("b", "c")
+    bench.take(most=1)
+    bench.wire.one("XTRIM", bench.key("ready:default"), "MAXLEN", 0)
+    assert bench.find("b") == Found(Stand.RUNNING, "default", blob=b"", worker="w")
+    assert bench.find("c") == Found(Stand.QUEUED, "default", blob=b"")
+
+
+def test_a_broken_queue_or_a_lost_group_is_no_error(bench: Bench) -> None:
+    bench.add("a")
+    bench.wire.one("XGROUP", "DESTROY", bench.key("ready:default"), "g")
+    assert bench.find("a") == Found(Stand.QUEUED, "default", blob=b"1/0/call-a")
+    bench.ask("DEL", "ready:default")
+    bench.ask("SET", "ready:default", "x")
+    assert bench.find("a") == Found(Stand.QUEUED, "default", blob=b"")
+
+
+def test_a_blob_is_an_attempt_deliveries_and_a_call() -> None:
+    assert split_blob(b"3/1/call/with/strokes") == (3, 1, b"call/with/strokes")

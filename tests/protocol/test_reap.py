@@ -1,0 +1,225 @@
+"""`reap.lua`: what a dead worker holds is taken back, in bounded batches."""
+
+from shadows.protocol.cycle import Limits, Verdict
+from shadows.protocol.execution import Cancelled, Stand
+from shadows.protocol.lease import Reaped
+from shadows.protocol.outcomes import completed, release, retry
+from tests.protocol.bench import LEASE_MS, LIMITS, Bench
+
+GONE = Reaped(alive=False, moved=0, left=False)
+
+
+def expire(bench: Bench) -> None:
+    bench.instant += LEASE_MS
+
+
+def consumers(bench: Bench, queue: str = "default") -> list[str]:
+    return [
+        found[1]
+        for found in bench.wire.one("XINFO", "CONSUMERS", bench.key(f"ready:{queue}"), "g", text=True)
+    ]
+
+
+def test_the_living_are_left_alone(bench: Bench) -> None:
+    bench.add("a")
+    bench.take()
+    bench.instant += LEASE_MS - 1
+    assert bench.reap() == Reaped(alive=True)
+    assert bench.ask("ZSCORE", "leases", "w") == str(bench.instant + 1)
+
+
+def test_what_a_dead_worker_held_is_ready_again_and_charged(bench: Bench) -> None:
+    bench.add("a")
+    (old,) = bench.take()
+    bench.ask("HSET", "workers", "w", "{}")
+    expire(bench)
+    assert bench.reap() == Reaped(alive=False, moved=1, left=False)
+    (again,) = bench.take("v")
+    assert (again.key, again.blob) == ("a", b"1/1/call-a")
+    assert bench.cycle(settle=[(old, completed())]).verdicts == [Verdict.STALE]
+    assert bench.cycle("v", settle=[(again, completed())]).verdicts == [Verdict.RECORDED]
+
+
+def test_nothing_is_left_of_a_dead_worker(bench: Bench) -> None:
+    bench.add("a")
+    bench.take()
+    bench.ask("HSET", "workers", "w", "{}")
+    bench.ask("XADD", "wake", "*", "k", "")
+    bench.wire.one("XREADGROUP", "GROUP", "g", "w", "STREAMS", bench.key("wake"), ">")
+    bench.ask("ZADD", "controls", 0, "w\0default/1-1", 0, "w1\0default/1-1")
+    expire(bench)
+    bench.reap()
+    assert consumers(bench) == []
+    assert bench.wire.one("XINFO", "CONSUMERS", bench.key("wake"), "g") == []
+    assert not bench.ask("EXISTS", "workers", bench.key("leases"))
+    assert bench.ask("ZRANGE", "controls", 0, -1) == ["w1\0default/1-1"]
+    assert bench.reap() == GONE
+
+
+def test_a_bounded_batch_is_taken_back_and_the_lease_goes_with_the_last(bench: Bench) -> None:
+    bench.enroll("mail")
+    bench.add("a", "b", "c")
+    bench.add("d", queue="mail")
+    bench.take()
+    bench.take(queue="mail")
+    bench.ask("HSET", "workers", "w", "{}")
+    expire(bench)
+    limits = LIMITS.arguments()
+    assert bench.raw("reap", bench.instant, "w", *limits, 3, 2) == ["OK", 2, 1]
+    assert bench.ask("ZSCORE", "leases", "w") == "0"
+    assert bench.raw("beat", bench.instant, "w", LEASE_MS, 0)[0] == "LOST"
+    assert bench.ask("HLEN", "workers") == 1
+    assert bench.raw("reap", bench.instant, "w", *limits, 3, 1) == ["OK", 1, 1]
+    assert consumers(bench) == []
+    assert consumers(bench, "mail") == ["w"]
+    assert bench.raw("reap", bench.instant, "w", *limits, 3, 1) == ["OK", 1, 0]
+    assert not bench.ask("EXISTS", "leases")
+    assert [found.blob for found in bench.take("v")] == [b"1/1/call-a", b"1/1/call-b", b"1/1/call-c"]
+
+
+def test_nothing_is_charged_where_there_was_no_lease(bench: Bench) -> None:
+    bench.add("a")
+    bench.take()
+    bench.ask("ZREM", "leases", "w")
+    assert bench.reap(max_deliveries=1) == Reaped(alive=False, moved=1, left=False)
+    assert [found.blob for found in bench.take("v")] == [b"1/0/call-a"]
+
+
+def test_a_task_whose_workers_died_too_often_becomes_a_dead_letter(bench: Bench) -> None:
+    bench.add("a")
+    bench.take()
+    expire(bench)
+    bench.reap(max_deliveries=2)
+    (taken,) = bench.take()
+    expire(bench)
+    bench.reap(max_deliveries=2)
+    assert bench.dead() == {taken.token: "deliveries/default/1/0/a1/2/call-a"}
+    found = bench.find("a")
+    assert (found.stand, found.state, found.blob) == (Stand.ENDED, "failed", b"1/2/call-a")
+    bench.add("a")
+
+
+def test_deliveries_are_forgotten_by_any_recorded_outcome(bench: Bench) -> None:
+    bench.add("a")
+    (taken,) = bench.take()
+    expire(bench)
+    bench.reap()
+    (taken,) = bench.take()
+    bench.cycle(settle=[(taken, retry())])
+    assert [found.blob for found in bench.take()] == [b"2/0/call-a"]
+
+
+def test_deliveries_are_kept_by_what_is_handed_back(bench: Bench) -> None:
+    bench.add("a")
+    bench.take()
+    expire(bench)
+    bench.reap()
+    (taken,) = bench.take()
+    bench.cycle(settle=[(taken, release())])
+    assert [found.blob for found in bench.take()] == [b"1/1/call-a"]
+
+
+def test_what_was_to_be_cancelled_is_not_run_again(bench: Bench) -> None:
+    bench.add("a", "b")
+    bench.take()
+    assert bench.cancel("a") is Cancelled.TOLD
+    expire(bench)
+    assert bench.reap(max_deliveries=1).moved == 2
+    assert bench.find("a").state == "cancelled"
+    assert bench.find("a").blob == b"1/1/call-a"
+    assert [record.split("/")[0] for record in bench.dead().values()] == ["deliveries"]
+    assert not bench.ask("EXISTS", "controls", bench.key("live"))
+
+
+def test_what_nobody_can_run_becomes_a_dead_letter(bench: Bench) -> None:
+    bench.add("a")
+    token = bench.ask("HGET", "live", "a").partition("/")[2]
+    bench.wire.one("XDEL", bench.key("ready:default"), token)
+    odd = bench.ask("XADD", "ready:default", "*", "k", "a", "c", "not a blob")
+    bench.ask("HSET", "live", "a", f"default/{odd}")
+    foreign = bench.ask("XADD", "ready:default", "*", "some", "thing")
+    other = bench.ask("XADD", "ready:default", "*", "k", "b", "x", "1/0/y")
+    more = bench.ask("XADD", "ready:default", "*", "k", "b", "c", "1/0/y", "d", "")
+    less = bench.ask("XADD", "ready:default", "*", "k", "b", "c", "x/0/y")
+    odder = bench.ask("XADD", "ready:default", "*", "x", "b", "c", "1/0/y")
+    bench.take()
+    expire(bench)
+    assert bench.reap() == Reaped(alive=False, moved=6, left=False)
+    assert bench.dead() == {
+        f"default/{odd}": "undecodable/default/1/0/anot a blob",
+        f"default/{foreign}": "undecodable/default/0/0/some thing",
+        f"default/{other}": "undecodable/default/0/0/k b x 1/0/y",
+        f"default/{more}": "undecodable/default/0/0/k b c 1/0/y d ",
+        f"default/{less}": "undecodable/default/1/0/bx/0/y",
+        f"default/{odder}": "undecodable/default/0/0/x b c 1/0/y",
+    }
+    assert bench.find("a").state == "failed"
+    assert bench.find("a").blob == b"not a blob"
+    assert not bench.ask("EXISTS", "live")
+
+
+def test_an_entry_that_was_deleted_by_hand_becomes_a_dead_letter(bench: Bench) -> None:
+    bench.add("a")
+    (taken,) = bench.take()
+    bench.wire.one("XTRIM", bench.key("ready:default"), "MAXLEN", 0)
+    expire(bench)
+    assert bench.reap() == Reaped(alive=False, moved=1, left=False)
+    assert bench.dead() == {taken.token: "lost/default/0/0/"}
+    assert bench.cancel("a") is Cancelled.ENDED
+
+
+def test_another_life_of_the_key_is_left_alone(bench: Bench) -> None:
+    bench.add("a", "b")
+    (old, _) = bench.take()
+    bench.ask("HDEL", "live", "a", "b")
+    bench.add("a")
+    expire(bench)
+    bench.reap()
+    assert [(found.key, found.blob) for found in bench.take("v")] == [
+        ("a", b"1/0/call-a"),
+        ("b", b"1/1/call-b"),
+    ]
+    assert bench.cycle(settle=[(old, completed())]).verdicts == [Verdict.STALE]
+
+
+def test_a_broken_queue_keeps_the_lease_and_hurts_no_other(bench: Bench) -> None:
+    bench.enroll("aaa", "mail")
+    bench.add("a", queue="mail")
+    bench.take(queue="mail")
+    bench.ask("DEL", "ready:aaa")
+    bench.ask("SET", "ready:aaa", "x")
+    expire(bench)
+    assert bench.reap() == Reaped(alive=False, moved=1, left=True)
+    assert bench.ask("ZSCORE", "leases", "w") == "0"
+    assert consumers(bench, "mail") == []
+
+
+def test_a_lost_group_or_stream_is_no_error(bench: Bench) -> None:
+    bench.enroll("mail", "more")
+    bench.add("a", "b")
+    bench.take()
+    bench.add("c", queue="more")
+    bench.take(queue="more")
+    bench.wire.one("XGROUP", "DESTROY", bench.key("ready:more"), "g")
+    bench.ask("DEL", "ready:mail")
+    expire(bench)
+    assert bench.raw("reap", bench.instant, "w", *LIMITS.arguments(), 3, 1) == ["OK", 1, 1]
+    assert bench.raw("reap", bench.instant, "w", *LIMITS.arguments(), 3, 9) == ["OK", 1, 0]
+
+
+def test_records_and_dead_letters_are_bounded(bench: Bench) -> None:
+    bench.add(*[f"k{number:02}" for number in range(40)])
+    bench.take(most=40)
+    bench.cancel("k00")
+    expire(bench)
+    bench.reap(max_deliveries=1, limits=Limits(100, 3, 5))
+    assert bench.ask("ZCARD", "ended:at") == bench.ask("HLEN", "ended") == 3
+    assert bench.ask("ZCARD", "dead:at") == bench.ask("HLEN", "dead") == 5
+
+
+def test_a_full_server_still_takes_back(bench: Bench) -> None:
+    bench.add("a")
+    bench.take()
+    expire(bench)
+    with bench.full():
+        assert bench.reap() == Reaped(alive=False, moved=1, left=False)

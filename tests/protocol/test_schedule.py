@@ -1,0 +1,261 @@
+"""`schedule.lua`: calls are accepted, each by itself."""
+
+import pytest
+from redis.exceptions import ResponseError
+
+from shadows.protocol.outcomes import completed, retry
+from shadows.protocol.schedule import Answer, Item, LateBatch, Mode, schedule
+from tests.protocol.bench import Bench, now
+
+ACCEPTED, EXISTS, BAD = Answer.ACCEPTED, Answer.EXISTS, Answer.BAD
+
+
+def call(key: str, queue: str = "default", at: int = 0, mode: Mode = Mode.ADD, text: bytes = b"call") -> Item:
+    return Item(key, queue, at, text, mode)
+
+
+def replacing(key: str, queue: str = "default", at: int = 0) -> Item:
+    return call(key, queue, at, Mode.REPLACE, b"other")
+
+
+def entries(bench: Bench, queue: str = "default") -> list[list[str]]:
+    return [fields for _, fields in bench.ask("XRANGE", f"ready:{queue}", "-", "+")]
+
+
+def test_a_call_for_now_is_ready_at_once_in_the_order_of_its_batch(bench: Bench) -> None:
+    assert bench.schedule(call("b"), call("a", at=bench.instant), call("c", at=5)) == [ACCEPTED] * 3
+    assert entries(bench) == [["k", key, "c", "1/0/call"] for key in "bac"]
+    (token, _), *_ = bench.ask("XRANGE", "ready:default", "-", "+")
+    assert bench.ask("HGET", "live", "b") == f"default/{token}"
+    assert not bench.ask("EXISTS", "due")
+
+
+def test_a_call_for_later_waits_aside_until_its_instant(bench: Bench) -> None:
+    assert bench.schedule(call("a", at=bench.instant + 1)) == [ACCEPTED]
+    assert entries(bench) == []
+    assert bench.ask("ZRANGE", "due", 0, -1, "WITHSCORES") == ["a", str(bench.instant + 1)]
+    assert bench.ask("HGETALL", "parked") == ["a", "default/1/0/call"]
+    assert bench.ask("HGETALL", "live") == ["a", "~due"]
+
+
+def test_a_key_is_taken_for_as_long_as_its_task_has_not_ended(bench: Bench) -> None:
+    bench.add("a")
+    bench.add("b", at=bench.instant + 50)
+    assert bench.schedule(call("a"), call("b"), call("c"), call("c")) == [EXISTS, EXISTS, ACCEPTED, EXISTS]
+    (first, _) = bench.take()
+    assert bench.schedule(call("a")) == [EXISTS]
+    bench.cycle(settle=[(first, completed())])
+    assert bench.schedule(call("a")) == [ACCEPTED]
+
+
+def test_a_replacement_takes_the_place_of_what_is_ready_in_whatever_queue(bench: Bench) -> None:
+    bench.enroll("mail")
+    bench.add("a")
+    assert bench.schedule(replacing("a", "mail")) == [ACCEPTED]
+    assert entries(bench) == []
+    assert entries(bench, "mail") == [["k", "a", "c", "1/0/other"]]
+    assert bench.ask("HGET", "live", "a").startswith("mail/")
+
+
+def test_a_replacement_takes_the_place_of_what_is_scheduled(bench: Bench) -> None:
+    bench.add("a", "b", at=bench.instant + 50)
+    assert bench.schedule(replacing("a"), replacing("b", at=bench.instant + 70)) == [ACCEPTED] * 2
+    assert entries(bench) == [["k", "a", "c", "1/0/other"]]
+    assert bench.ask("ZRANGE", "due", 0, -1, "WITHSCORES") == ["b", str(bench.instant + 70)]
+    assert bench.ask("HGETALL", "parked") == ["b", "default/1/0/other"]
+
+
+def test_a_replacement_of_a_free_key_is_an_addition(bench: Bench) -> None:
+    assert bench.schedule(replacing("a")) == [ACCEPTED]
+    assert entries(bench) == [["k", "a", "c", "1/0/other"]]
+
+
+def test_what_runs_and_is_replaced_has_nothing_more_to_say(bench: Bench) -> None:
+    bench.add("a")
+    (taken,) = bench.take()
+    bench.cancel("a")
+    assert bench.schedule(replacing("a", at=bench.instant + 50)) == [ACCEPTED]
+    assert not bench.ask("EXISTS", "controls")
+    assert bench.cycle(settle=[(taken, retry())]).verdicts[0].value == "S"
+    assert bench.ask("HGET", "live", "a") == "~due"
+    assert entries(bench) == []
+
+
+def test_a_call_that_cannot_be_accepted_does_not_stop_its_batch(bench: Bench) -> None:
+    bench.enroll("broken")
+    bench.add("old", queue="broken")
+    bench.ask("DEL", "ready:broken")
+    bench.ask("SET", "ready:broken", "x")
+    before = bench.ask("HGETALL", "live")
+    answers = bench.schedule(
+        call("a", "broken"), call("b", "broken", at=bench.instant + 9), call("c", "nowhere"), replacing("old")
+    )
+    assert answers == [BAD] * 4
+    assert bench.ask("HGETALL", "live") == before
+    assert bench.schedule(call("a", "broken"), call("b")) == [BAD, ACCEPTED]
+    assert bench.ask("HEXISTS", "live", "a") == 0
+
+
+def test_what_somebody_else_wrote_into_live_is_not_replaced(bench: Bench) -> None:
+    bench.ask("HSET", "live", "a", "nonsense")
+    assert bench.schedule(replacing("a")) == [BAD]
+    assert bench.ask("HGET", "live", "a") == "nonsense"
+
+
+def test_an_instant_that_is_no_number_is_refused_with_nothing_written(bench: Bench) -> None:
+    said = bench.raw(
+        "schedule",
+        bench.instant,
+        "p",
+        1,
+        "",
+        2,
+        "add",
+        "a",
+        "default",
+        "soon",
+        "x",
+        "add",
+        "b",
+        "default",
+        0,
+        "x",
+    )
+    assert said == ["OK", "BA"]
+    assert bench.ask("HKEYS", "live") == ["b"]
+
+
+def test_the_same_batch_again_answers_the_same_and_changes_nothing(bench: Bench) -> None:
+    bench.add("a")
+    items = [call("a"), call("b"), call("c", "nowhere"), call("d", at=bench.instant + 5)]
+    assert bench.schedule(*items) == [EXISTS, ACCEPTED, BAD, ACCEPTED]
+    state = bench.ask("HGETALL", "live")
+    (taken, *_) = bench.take()
+    bench.cycle(settle=[(taken, completed())])
+    for _ in range(2):
+        bench.batch -= 1
+        assert bench.schedule(*items) == [EXISTS, ACCEPTED, BAD, ACCEPTED]
+    assert bench.ask("HLEN", "live") == len(state) / 2 - 1
+    assert bench.ask("XLEN", "ready:default") == 1
+
+
+def test_a_batch_that_comes_after_a_newer_one_is_refused(bench: Bench) -> None:
+    bench.add("a")
+    bench.add("b")
+    late = schedule(bench.store, bench.link, "producer", 1, [call("c")], remember=True, stamp=bench.stamp)
+    with pytest.raises(LateBatch):
+        now(late)
+    assert sorted(bench.ask("HKEYS", "live")) == ["a", "b"]
+
+
+def test_producers_are_told_apart(bench: Bench) -> None:
+    bench.add("a")
+    item = call("b")
+    assert now(
+        schedule(bench.store, bench.link, "another", 1, [item], remember=False, stamp=bench.stamp)
+    ) == [ACCEPTED]
+
+
+def test_a_producer_is_forgotten_when_it_has_been_silent_for_its_time(bench: Bench) -> None:
+    for number in range(12):
+        bench.raw("schedule", bench.instant, f"p{number}", 1, 100, 0)
+    bench.raw("schedule", bench.instant, "kept", 1, 101, 0)
+    bench.ask("ZADD", "windows", bench.instant, "another's window")
+    bench.instant += 100
+    bench.raw("schedule", bench.instant, "silent", 1, "", 0)
+    assert bench.ask("HLEN", "producers") == 14
+    bench.raw("schedule", bench.instant, "last", 1, 100, 0)
+    assert bench.ask("HLEN", "producers") == 6, "ten at a time, the other window among them"
+    bench.raw("schedule", bench.instant, "last", 2, 100, 0)
+    assert sorted(bench.ask("HKEYS", "producers")) == ["kept", "last", "silent"]
+    assert bench.ask("ZRANGE", "windows", 0, -1) == ["p/last", "p/kept"] or bench.ask("ZCARD", "windows") == 2
+
+
+def wakes(bench: Bench) -> list[str]:
+    return [id_ for id_, _ in bench.ask("XRANGE", "wake", "-", "+")]
+
+
+def test_somebody_is_woken_only_by_what_is_due_before_all_else(bench: Bench) -> None:
+    bench.add("now")
+    assert wakes(bench) == []
+    bench.add("a", at=bench.instant + 100)
+    (first,) = wakes(bench)
+    bench.add("b", at=bench.instant + 100)
+    bench.add("c", "d", at=bench.instant + 200)
+    assert wakes(bench) == [first]
+    bench.schedule(call("e", at=bench.instant + 300), call("f", at=bench.instant + 50))
+    (second,) = wakes(bench)
+    assert second != first
+    bench.schedule(call("g", at=bench.instant + 40), call("h", at=bench.instant + 45))
+    (third,) = wakes(bench)
+    assert third != second
+
+
+def test_one_batch_wakes_no_more_than_needed(bench: Bench) -> None:
+    bench.ask("XADD", "wake", "1-0", "k", "")
+    bench.schedule(*[call(key, at=bench.instant + 100) for key in "abc"])
+    assert [id_.endswith("-0") for id_ in wakes(bench)] == [True]
+
+
+def test_a_wake_that_is_no_stream_hurts_nobody(bench: Bench) -> None:
+    bench.ask("DEL", "wake")
+    bench.ask("SET", "wake", "x")
+    bench.add("a", at=bench.instant + 100)
+    bench.instant += 100
+    bench.lease("w")
+    assert [taken.key for taken in bench.cycle(take=1, woken=b"1-0").taken] == ["a"]
+    bench.instant += 2000
+    assert bench.reap().moved == 1
+
+
+def test_a_full_server_refuses_a_batch_with_nothing_written(bench: Bench) -> None:
+    bench.add("a")
+    with bench.full(), pytest.raises(ResponseError, match="maxmemory"):
+        bench.schedule(replacing("a"), call("b"), call("c", at=bench.instant + 5))
+    assert entries(bench) == [["k", "a", "c", "1/0/call-a"]]
+    assert bench.ask("HKEYS", "live") == ["a"]
+    bench.batch -= 1
+    assert bench.schedule(call("b")) == [ACCEPTED]
+
+
+def test_a_full_server_still_answers_what_it_has_answered(bench: Bench) -> None:
+    bench.add("a")
+    bench.batch -= 1
+    with bench.full():
+        bench.add("a")
+
+
+def test_a_caller_who_does_not_know_all_queues_learns_of_them(bench: Bench) -> None:
+    for queues in ((), ("mail",), ("default", "mail", "more")):
+        with bench.knowing(*queues):
+            words = ("schedule", bench.instant, "p", 1, "", 1, "add", "a", "default", 0, "")
+            assert bench.raw(*words) == ["QUEUES"]
+            assert not bench.ask("EXISTS", "live", bench.key("producers"))
+            bench.add("a")
+            assert bench.store.queues == ("default",)
+            bench.cancel("a")
+            bench.ask("DEL", "producers")
+
+
+def test_a_caller_who_knows_no_queue_of_an_empty_server_enrols_his_own(bench: Bench) -> None:
+    bench.purge()
+    with bench.knowing():
+        assert bench.raw("schedule", bench.instant, "p", 1, "", 0) == ["QUEUES"]
+        assert not bench.ask("EXISTS", "queues")
+        bench.add("a")
+    assert [taken.key for taken in bench.take()] == ["a"]
+
+
+def test_a_queue_whose_stream_was_deleted_is_made_anew(bench: Bench) -> None:
+    bench.ask("DEL", "ready:default")
+    bench.add("a")
+    assert [taken.key for taken in bench.take()] == ["a"]
+
+
+def test_a_key_whose_place_was_lost_is_free(bench: Bench) -> None:
+    bench.add("a", at=bench.instant + 10)
+    bench.ask("HDEL", "live", "a")
+    bench.add("a")
+    bench.instant += 10
+    assert [taken.key for taken in bench.take()] == ["a"]
+    assert not bench.ask("EXISTS", "due", bench.key("parked"))
