@@ -14,6 +14,10 @@ class InvalidName(ShadowError, ValueError):
     """A shadow's name, a queue's name, a key or a URL that cannot be used; the message says why and how to mend it."""
 
 
+class InvalidTask(ShadowError, ValueError, TypeError):
+    """Something that cannot be a task, cannot be imported, or bears a name that another task has."""
+
+
 class EncodingError(ShadowError, TypeError):
     """A value that the safe codec does not carry; the message names where it stands and the ways out."""
 

@@ -1,0 +1,1 @@
+"""Speed, as ratios to the floor: see `python -m benchmarks --help`."""

@@ -1,0 +1,214 @@
+"""Execution: one call of a task, where it stands, and what came of it."""
+
+import asyncio
+import enum
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol, cast
+
+from shadows.clock import as_datetime
+from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, TaskFailed
+from shadows.payload.call import decode_call
+from shadows.payload.failures import revive
+from shadows.payload.outcomes import Record, decode_record
+from shadows.payload.values import decode_value
+from shadows.protocol.execution import Found, Stand, split_blob
+from shadows.tasks.plan import Plan
+
+
+class Disposition(enum.StrEnum):
+    """What became of an `add`."""
+
+    SCHEDULED = "scheduled"
+    ALREADY_SCHEDULED = "already_scheduled"
+    """The key was taken by an unfinished execution, which stands; nothing was added."""
+
+
+class ExecutionState(enum.StrEnum):
+    """Where an execution stands."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """Nothing is known of the key: it never was, or its record is gone."""
+
+
+class Source(Protocol):
+    """Where an execution looks itself up."""
+
+    async def find(self, key: str) -> Found: ...
+
+    def plan(self, function_name: str) -> Plan | None: ...
+
+
+_FIRST_LOOK, _LAST_LOOK = 0.01, 0.5
+_LEAST_PATIENCE = 0.1
+"""Seconds that `get_result` takes at least: with a timeout of 0, one look."""
+_GIVEN_UP = "given up: its workers died while it ran, none knew its task, or its call could not be read"
+
+
+class Execution[R]:
+    """One call of a task. Its facts are as of the last `sync()` (or of its adding).
+
+    Attributes:
+        key: its idempotency key.
+        function_name: the name of its task.
+        args, kwargs: its arguments, where they are known here; else empty.
+        queue: the queue that it goes through.
+        when: the instant it was to run at.
+        disposition: what became of the `add` that answered it; None for one that was looked up.
+        state: where it stands.
+        attempt: which run it is in, or was in last; counted from 1.
+        worker: who runs it, or ran it last; None where nobody has.
+        started_at, completed_at: of the last run.
+        error: `"ValueError: text"` where it failed; else None.
+    """
+
+    __slots__ = (
+        "_record", "_source", "args", "attempt", "completed_at", "disposition", "error", "function_name", "key", "kwargs",
+        "queue", "started_at", "state", "when", "worker",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: Source,
+        key: str,
+        function_name: str,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        queue: str = "",
+        when: datetime | None = None,
+        disposition: Disposition | None = None,
+        state: ExecutionState = ExecutionState.UNKNOWN,
+        attempt: int = 1,
+        worker: str | None = None,
+    ) -> None:
+        self._source = source
+        self._record: Record | None = None
+        self.key = key
+        self.function_name = function_name
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs or {})
+        self.queue = queue
+        self.when = when
+        self.disposition = disposition
+        self.state = state
+        self.attempt = attempt
+        self.worker = worker
+        self.started_at: datetime | None = None
+        self.completed_at: datetime | None = None
+        self.error: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.function_name} key={self.key!r} {self.state.value}>"
+
+    async def sync(self) -> "Execution[R]":
+        """Look where the execution stands; answers itself."""
+        self.update(await self._source.find(self.key))
+        return self
+
+    async def get_result(self, timeout: timedelta | float | None = None) -> R:
+        """What the task returned; waits until it has ended, `timeout` (seconds, or a timedelta) at most.
+
+        Raises:
+            Exception: the task's own, where its class is a builtin; else TaskFailed, with its name and message.
+            ExecutionCancelled: it was cancelled.
+            ResultUnavailable: it ended, and its record is gone or holds no result that could be encoded.
+            TimeoutError: it has not ended in time; it goes on.
+        """
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        try:
+            async with asyncio.timeout(None if seconds is None else max(seconds, _LEAST_PATIENCE)):
+                pause = _FIRST_LOOK
+                while (await self.sync()).state in _UNFINISHED:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, _LAST_LOOK)
+        except TimeoutError:
+            raise TimeoutError(f"{self!r} has not ended within {seconds} seconds") from None
+        return self._outcome()
+
+    def update(self, found: Found) -> None:
+        """Take over what was found."""
+        match found.stand:
+            case Stand.NONE:
+                self.state = ExecutionState.UNKNOWN
+                return
+            case Stand.ENDED:
+                self._take_record(found)
+            case stand:
+                self._take_stand(stand, found)
+        self.queue = found.queue or self.queue
+        try:
+            self.attempt, _, call_data = split_blob(found.blob)
+            call = decode_call(call_data)
+        except (ValueError, PayloadError):
+            return
+        self.function_name = call.function
+        first = found.stand is not Stand.SCHEDULED or self.attempt == 1
+        self.when = as_datetime(call.when_us if first else found.instant_ms * 1000)
+        plan = self._source.plan(call.function)
+        if plan is not None:
+            try:
+                args, kwargs = plan.decode(call.arguments)
+            except PayloadError:
+                return
+            self.args, self.kwargs = tuple(args), kwargs
+
+    def _take_stand(self, stand: Stand, found: Found) -> None:
+        if self.completed_at is not None:  # the key has another life
+            self._record = self.worker = self.started_at = self.completed_at = self.error = None
+        self.state = ExecutionState(stand.value.lower())
+        if found.worker:
+            self.worker = found.worker.partition("#")[0]
+
+    def _take_record(self, found: Found) -> None:
+        self.state = ExecutionState(found.state)
+        self.completed_at = as_datetime(found.instant_ms * 1000)
+        self._record, self.error = None, None
+        if not found.info:
+            if self.state is ExecutionState.FAILED:
+                self.error = _GIVEN_UP
+            return
+        record = self._record = decode_record(found.info)
+        self.function_name = record.function
+        self.worker = record.worker
+        self.attempt = record.attempt
+        self.started_at = as_datetime(record.started_us)
+        self.completed_at = as_datetime(record.completed_us)
+        if record.failure is not None:
+            self.error = f"{record.failure.type_name}: {record.failure.message}"
+
+    def _outcome(self) -> R:
+        record = self._record
+        match self.state:
+            case ExecutionState.CANCELLED:
+                raise ExecutionCancelled(f"{self!r} was cancelled")
+            case ExecutionState.FAILED if record is not None and record.failure is not None:
+                raise revive(record.failure)
+            case ExecutionState.FAILED:
+                raise TaskFailed(f"{self!r} was {_GIVEN_UP}")
+            case ExecutionState.COMPLETED if record is not None and record.result is not None:
+                value = decode_value(record.result)
+                plan = self._source.plan(record.function)
+                if plan is not None and plan.result_adapter is not None:
+                    value = plan.result_adapter.lift(value, "the result")
+                return cast("R", value)
+            case _:
+                raise ResultUnavailable(
+                    f"{self!r} has ended or never was, and no result of it is kept: results stay for execution_ttl after "
+                    "the end, and only where the codec carries them"
+                )
+
+
+_UNFINISHED = {
+    ExecutionState.SCHEDULED,
+    ExecutionState.QUEUED,
+    ExecutionState.RUNNING,
+    ExecutionState.WAITING,
+}

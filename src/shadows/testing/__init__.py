@@ -1,0 +1,5 @@
+"""What tests of programs that use shadows need."""
+
+from .clock import ControlledClock
+
+__all__ = ["ControlledClock"]

@@ -1,0 +1,46 @@
+"""The herald: writes, every heartbeat interval, what this worker is and can run, for people and for other workers."""
+
+import asyncio
+import logging
+
+from redis.exceptions import RedisError
+
+from shadows.protocol.connection import Link
+from shadows.protocol.lease import Announcement, announce
+from shadows.shadow import Shadow
+
+from .lease import Lease
+
+logger = logging.getLogger("shadows.worker")
+
+
+class Herald:
+    """Runs beside the worker's cycle until cancelled."""
+
+    def __init__(self, shadow: Shadow, link: Link, lease: Lease, name: str, concurrency: int) -> None:
+        self._shadow = shadow
+        self._link = link
+        self._lease = lease
+        self._name = name
+        self._concurrency = concurrency
+
+    async def announce(self) -> None:
+        """Write it once."""
+        shadow = self._shadow
+        said = Announcement(
+            self._name,
+            shadow.clock.now_us() // 1000,
+            self._concurrency,
+            shadow.store.queues,
+            tuple(sorted(shadow.tasks)),
+        )
+        await announce(shadow.store, self._link, self._lease.incarnation, said)
+
+    async def run(self) -> None:
+        """Write it again and again."""
+        while True:
+            await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
+            try:
+                await self.announce()
+            except RedisError as error:
+                logger.warning("worker not announced worker=%s error=%s", self._name, error)

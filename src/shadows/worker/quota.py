@@ -1,0 +1,34 @@
+"""How often a task may run in one `run_at_most`."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from shadows.protocol.outcomes import Kind, Outcome, cancelled
+
+
+class Quota:
+    """Counts runs, retries included, by the names or keys that are limited."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        for name, limit in limits.items():
+            if limit < 0:
+                raise ValueError(f"run_at_most({{{name!r}: {limit}}}): a number of runs is 0 or more")
+        self._limits = limits
+        self._runs: Counter[str] = Counter()
+
+    def spend(self, function: str, key: str) -> bool:
+        """Count a run that is about to start; False where there is none left."""
+        limited = [name for name in (function, key) if name in self._limits]
+        if any(self._runs[name] >= self._limits[name] for name in limited):
+            return False
+        self._runs.update(limited)
+        return True
+
+    def cut(self, function: str, key: str, outcome: Outcome) -> Outcome:
+        """The outcome, or cancellation where it asks for another run and none is left."""
+        if outcome.kind not in (Kind.RETRY, Kind.NEXT):
+            return outcome
+        spent = any(
+            self._runs[name] >= self._limits[name] for name in (function, key) if name in self._limits
+        )
+        return cancelled() if spent else outcome

@@ -1,0 +1,51 @@
+"""Tasks that this worker does not know: given back with a growing delay, and named once with the remedy."""
+
+import logging
+from dataclasses import replace
+
+from shadows.payload.call import Call, encode_call
+from shadows.protocol.outcomes import Outcome, dead, release
+
+logger = logging.getLogger("shadows.worker")
+
+SHORTEST_US, LONGEST_US = 1_000_000, 60_000_000
+GRACE_US = 3_600_000_000
+"""For how long a task waits for a worker that knows it: a deploy's time. Then it is a dead letter."""
+
+
+class Unknown:
+    """The unknown tasks that one worker has met."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._keys: dict[str, str] = {}
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The functions of the executions that were given back, by their keys."""
+        return self._keys
+
+    def outcome(self, key: str, call: Call, now_us: int) -> Outcome:
+        """What follows for a task of an unknown function: the delay is as long as it has been unknown so far."""
+        if call.function not in self._told:
+            self._told.add(call.function)
+            logger.warning(
+                "unknown task task=%s key=%s: it is kept for a worker that knows it; register it here with "
+                "shadows.register(%s), or start workers with --tasks module:collection",
+                call.function,
+                key,
+                call.function,
+            )
+        since_us = call.unknown_since_us or now_us
+        age_us = max(0, now_us - since_us)
+        if age_us >= GRACE_US:
+            self._keys.pop(key, None)
+            return dead("unknown")
+        self._keys[key] = call.function
+        delay_us = min(max(age_us, SHORTEST_US), LONGEST_US)
+        changed = call if call.unknown_since_us else replace(call, unknown_since_us=since_us)
+        return release(-(-(now_us + delay_us) // 1000), encode_call(changed))
+
+    def met(self, key: str) -> None:
+        """Forget an execution that turned out otherwise."""
+        self._keys.pop(key, None)

@@ -1,0 +1,307 @@
+"""Worker: runs a shadow's tasks, at least once each."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from redis.exceptions import RedisError
+from uncalled_for import SharedContext
+
+from shadows.errors import ShadowError, UnknownTasks
+from shadows.protocol.connection import Link
+from shadows.protocol.cycle import Cycled
+from shadows.protocol.execution import standing
+from shadows.protocol.keys import check_name, check_queue
+from shadows.protocol.lease import announcements, drop
+from shadows.shadow import Shadow
+
+from .cycle import Loop
+from .herald import Herald
+from .lease import Lease
+from .quota import Quota
+from .reaper import Reaper
+from .runner import Runner, Stop
+from .unknown import Unknown
+
+logger = logging.getLogger("shadows.worker")
+
+SHORTEST_LEASE = timedelta(milliseconds=200)
+
+
+class Worker:
+    """Runs the tasks of a shadow: `async with Worker(shadows) as worker: await worker.run_forever()`.
+
+    Args:
+        shadows: the shadow, open.
+        name: what the worker is called in logs and listings. Default: host and process, with something random.
+        concurrency: how many tasks it runs at once. Default 10.
+        redelivery_timeout: the length of its lease: its tasks are run by others when it has been silent for so long. A
+            task may run for much longer. Default 30 s, at least 200 ms.
+        reconnection_delay: the longest pause between attempts to reach a server that does not answer. Default 5 s.
+        minimum_check_interval: the least time between two looks for work. Default: none.
+        scheduling_resolution: the least time between two looks for what is due. Default: none.
+        queues: the queues it takes from, in this order. Default: all.
+        max_deliveries: how many workers may die of one task before it becomes a dead letter. Default 5.
+        grace: how long running tasks may go on after `stop`, before they are handed to other workers. Default 25 s.
+
+    Raises:
+        ValueError: a number or duration that makes no sense.
+        InvalidName: a name or queue that cannot be used.
+    """
+
+    def __init__(
+        self,
+        shadows: Shadow,
+        name: str | None = None,
+        *,
+        concurrency: int = 10,
+        redelivery_timeout: timedelta = timedelta(seconds=30),
+        reconnection_delay: timedelta = timedelta(seconds=5),
+        minimum_check_interval: timedelta = timedelta(0),
+        scheduling_resolution: timedelta = timedelta(0),
+        queues: Sequence[str] | None = None,
+        max_deliveries: int = 5,
+        grace: timedelta = timedelta(seconds=25),
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency={concurrency!r}: at least 1")
+        if redelivery_timeout < SHORTEST_LEASE:
+            raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
+        if max_deliveries < 1:
+            raise ValueError(f"max_deliveries={max_deliveries!r}: at least 1")
+        durations = {
+            "reconnection_delay": reconnection_delay,
+            "minimum_check_interval": minimum_check_interval,
+            "scheduling_resolution": scheduling_resolution,
+            "grace": grace,
+        }
+        for parameter, duration in durations.items():
+            if duration < timedelta(0):
+                raise ValueError(f"{parameter}={duration!r}: a duration cannot be negative")
+        if queues is not None and not queues:
+            raise ValueError("queues=[]: name at least one, or leave it out for all")
+        self.shadow = shadows
+        self.name = (
+            check_name(name) if name is not None else f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
+        )
+        self.concurrency = concurrency
+        self.queues = None if queues is None else tuple(map(check_queue, queues))
+        self.redelivery_timeout = redelivery_timeout
+        self._reconnection_delay = reconnection_delay
+        self._check_interval = minimum_check_interval
+        self._resolution = scheduling_resolution
+        self._max_deliveries = max_deliveries
+        self._grace = grace
+        self._unknown = Unknown()
+        self._link = Link(shadows.store.address)
+        self._lease: Lease | None = None
+        self._runner: Runner | None = None
+        self._loop: Loop | None = None
+        self._grace_over: asyncio.TimerHandle | None = None
+        self._stack = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name!r} of {self.shadow!r}>"
+
+    async def __aenter__(self) -> Self:
+        if self._loop is not None:
+            raise ShadowError(f"{self!r} is open already")
+        seconds = self.redelivery_timeout.total_seconds()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._link.close)
+            await self.shadow.store.enroll(
+                self._link, [*(self.queues or ()), *(plan.queue for plan in self.shadow.plans())]
+            )
+            reaper = Reaper(self.shadow, self._link, self._max_deliveries, seconds)
+            self._lease = lease = Lease(
+                self.shadow.store,
+                self.name,
+                seconds,
+                self.shadow.clock,
+                lambda: loop.lease_lost(),  # noqa: PLW0108 - the loop comes after the lease
+                reaper.expired,
+            )
+            threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"shadows-{self.name}")
+            stack.callback(threads.shutdown, wait=False)
+            self._runner = Runner(self, threads, self._unknown)
+            self._loop = loop = Loop(
+                self.shadow,
+                self._runner,
+                lease,
+                concurrency=self.concurrency,
+                queues=self.queues,
+                reconnection_delay=self._reconnection_delay.total_seconds(),
+                check_interval=self._check_interval.total_seconds(),
+                resolution=self._resolution.total_seconds(),
+            )
+            await lease.start()
+            stack.push_async_callback(self._leave, lease, reaper)
+            stack.push_async_callback(loop.close)
+            herald = Herald(self.shadow, self._link, lease, self.name, self.concurrency)
+            await herald.announce()
+            for duty in (reaper.run(), herald.run()):
+                stack.push_async_callback(_end, asyncio.create_task(duty, name=f"shadows:{self.name}"))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._stack.aclose()
+        finally:
+            self._lease = self._runner = self._loop = None
+
+    async def run_forever(self) -> None:
+        """Run tasks until `stop` is called, or this call is cancelled."""
+
+        async def never(_: Cycled) -> bool:
+            return False
+
+        await self._run(never)
+
+    async def run_until_finished(self) -> None:
+        """Run tasks until nothing is scheduled, ready or running any more, on other workers either.
+
+        Raises:
+            UnknownTasks: what is left is of functions that no living worker knows; it is kept.
+        """
+        await self._run(self._all_done)
+
+    async def run_at_most(self, runs: Mapping[str, int]) -> None:
+        """Run until finished, but the named tasks (or keys) only so often, retries counted; what is beyond is cancelled.
+
+        Args:
+            runs: how often each may run: by the name of the task (over all its keys), or by key.
+
+        Raises:
+            UnknownTasks, ValueError: as `run_until_finished`; a negative number.
+        """
+        runner = self._opened()[1]
+        runner.quota = Quota(dict(runs))
+        try:
+            await self.run_until_finished()
+        finally:
+            runner.quota = None
+
+    def stop(self) -> None:
+        """Take nothing more and let running tasks finish, within `grace`; then they are handed to other workers.
+
+        Called again, the grace is over at once.
+        """
+        loop = self._opened()[0]
+        if self._grace_over is None:
+            self._grace_over = asyncio.get_running_loop().call_later(
+                self._grace.total_seconds(), loop.cancel_running, Stop.SHUTDOWN
+            )
+            loop.stop()
+        else:
+            loop.cancel_running(Stop.SHUTDOWN)
+
+    def now_us(self) -> int:
+        """The present instant in microseconds, by the server's clock as nearly as it is known here."""
+        return self.shadow.clock.now_us() + (self._lease.offset_us if self._lease else 0)
+
+    @classmethod
+    async def run(
+        cls,
+        *,
+        shadows_name: str = "shadows",
+        url: str | None = None,
+        tasks: Sequence[str] = (),
+        until_finished: bool = False,
+        **options: object,
+    ) -> None:
+        """Open a shadow and a worker and run it, as the command line does: SIGTERM and SIGINT stop it gracefully.
+
+        Args:
+            shadows_name, url: as of `Shadow`.
+            tasks: collections to register, each `module:member`.
+            until_finished: end when nothing is left to do, instead of going on.
+            options: as of `Worker`.
+
+        Raises:
+            InvalidTask, InvalidName, ValueError: what was given cannot be used.
+            ServerUnreachable: no server answers.
+        """
+        shadow = Shadow(shadows_name, url)
+        for path in tasks:
+            shadow.register_collection(path)
+        worker = cls(shadow, **options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - checked there
+        async with shadow, worker:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, worker.stop)
+            logger.info(
+                "worker started worker=%s shadow=%s tasks=%d", worker.name, shadow.name, len(shadow.tasks)
+            )
+            try:
+                await (worker.run_until_finished() if until_finished else worker.run_forever())
+            finally:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.remove_signal_handler(number)
+                logger.info("worker stopped worker=%s", worker.name)
+
+    async def _run(self, finished: Callable[[Cycled], Awaitable[bool]]) -> None:
+        loop = self._opened()[0]
+        try:
+            async with SharedContext():
+                await loop.run(finished)
+        finally:
+            loop.cancel_running(Stop.SHUTDOWN)
+            if self._grace_over is not None:
+                self._grace_over.cancel()
+
+    async def _all_done(self, cycled: Cycled) -> bool:
+        if not cycled.unfinished:
+            return True
+        met = self._unknown.keys
+        if 0 < cycled.unfinished <= len(met):
+            left = await standing(self.shadow.store, self._link, list(met))
+            for key in met.keys() - left:
+                self._unknown.met(key)
+            if len(left) == cycled.unfinished:
+                known = {
+                    name
+                    for said in (
+                        await announcements(self.shadow.store, self._link, self.now_us() // 1000)
+                    ).values()
+                    for name in said.tasks
+                }
+                if missing := {met[key] for key in left} - known:
+                    raise UnknownTasks(missing)
+        return False
+
+    def _opened(self) -> tuple[Loop, Runner]:
+        if self._loop is None or self._runner is None:
+            raise ShadowError(f"{self!r} is not open: use it inside `async with`")
+        return self._loop, self._runner
+
+    async def _leave(self, lease: Lease, reaper: Reaper) -> None:
+        await lease.stop()
+        try:
+            await drop(self.shadow.store, self._link, lease.incarnation)
+            await reaper.reap(lease.incarnation)
+        except RedisError as error:
+            logger.warning("lease not given back, it will run out worker=%s error=%s", self.name, error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _host() -> str:
+    return (
+        "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in socket.gethostname())[:64]
+        or "host"
+    )

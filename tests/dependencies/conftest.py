@@ -1,0 +1,55 @@
+"""A shadow on a real server, its worker, and a clock that the test moves."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shadows import Execution, ExecutionState, Shadow, Worker
+from shadows.testing import ControlledClock
+
+START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def shadows(name: str, url: str) -> AsyncIterator[Shadow]:
+    async with Shadow(name, url) as shadows:
+        yield shadows
+
+
+@pytest.fixture
+async def worker(shadows: Shadow) -> AsyncIterator[Worker]:
+    async with Worker(shadows) as worker:
+        yield worker
+
+
+@pytest.fixture
+def clock() -> ControlledClock:
+    return ControlledClock(START)
+
+
+@pytest.fixture
+async def timed(name: str, url: str, clock: ControlledClock) -> AsyncIterator[Shadow]:
+    """A shadow whose time is `clock`'s."""
+    async with Shadow(name, url, clock=clock) as shadows:
+        yield shadows
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncGenerator[None]:
+    """The worker runs for as long as the block does."""
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(worker.run_forever())
+        try:
+            yield
+        finally:
+            worker.stop()
+            await run
+
+
+async def stands(execution: Execution[Any], state: ExecutionState) -> bool:
+    """Whether the execution is in that state by now."""
+    return (await execution.sync()).state is state

@@ -1,0 +1,191 @@
+"""What `Depends` and `Shared` give to a task, and when it is closed."""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Annotated
+
+import pytest
+from uncalled_for import Provided
+
+from shadows import Depends, Execution, Retry, Shadow, Shared, TaskFailed, TaskKey, Worker
+
+events: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    events.clear()
+
+
+def plain() -> str:
+    return "plain"
+
+
+async def waited() -> str:
+    return "waited"
+
+
+@contextmanager
+def opened() -> Generator[str]:
+    events.append("open")
+    try:
+        yield "opened"
+    finally:
+        events.append("close")
+
+
+@asynccontextmanager
+async def connected(inner: str = Depends(opened)) -> AsyncGenerator[str]:
+    events.append("connect")
+    try:
+        yield f"connected {inner}"
+    finally:
+        events.append("disconnect")
+
+
+def broken() -> str:
+    raise ValueError("no database")
+
+
+@asynccontextmanager
+async def breaks_at_the_end() -> AsyncGenerator[str]:
+    yield "fine"
+    raise ValueError("cannot close")
+
+
+async def result_of[R](execution: Execution[R], worker: Worker) -> R:
+    await worker.run_until_finished()
+    return await execution.get_result(timeout=5)
+
+
+async def test_functions_and_context_managers_of_both_kinds_are_injected(
+    shadows: Shadow, worker: Worker
+) -> None:
+    async def task(
+        n: int,
+        a: str = Depends(plain),
+        b: str = Depends(waited),
+        c: str = Depends(opened),
+        d: str = Depends(connected),
+        *,
+        e: Annotated[str, Depends(plain)] = Provided,
+    ) -> list[str]:
+        return [str(n), a, b, c, d, e]
+
+    execution = await shadows.add(task)(1)
+    assert await result_of(execution, worker) == [
+        "1",
+        "plain",
+        "waited",
+        "opened",
+        "connected opened",
+        "plain",
+    ]
+    assert events == ["open", "connect", "disconnect", "close"]
+
+
+async def test_def_tasks_methods_and_callables_get_them_too(shadows: Shadow, worker: Worker) -> None:
+    class Sender:
+        async def send(self, to: str, a: str = Depends(plain)) -> str:
+            return to + a
+
+        def __call__(self, to: str, a: str = Depends(opened)) -> str:
+            events.append("run")
+            return to + a
+
+    def task(to: str, a: str = Depends(opened)) -> str:
+        events.append("run")
+        return to + a
+
+    sender = Sender()
+    assert await result_of(await shadows.add(sender.send)("x"), worker) == "xplain"
+    assert await result_of(await shadows.add(sender)("x"), worker) == "xopened"
+    assert await result_of(await shadows.add(task)(to="x"), worker) == "xopened"
+    assert events == ["open", "run", "close"] * 2
+
+
+async def test_one_in_the_annotation_needs_no_default(shadows: Shadow, worker: Worker) -> None:
+    async def task(n: int, a: Annotated[str, Depends(plain)], b: int = 0) -> str:
+        return f"{n} {a} {b}"
+
+    shadows.register(task)
+    assert await result_of(await shadows.add("task")(1), worker) == "1 plain 0"
+    assert await result_of(await shadows.add("task")(n=1, b=2), worker) == "1 plain 2"
+
+
+async def test_it_is_closed_when_the_task_fails(shadows: Shadow, worker: Worker) -> None:
+    async def task(a: str = Depends(connected)) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await result_of(await shadows.add(task)(), worker)
+    assert events == ["open", "connect", "disconnect", "close"]
+
+
+async def test_a_failing_one_fails_the_task_with_its_name_and_the_others_are_closed(
+    shadows: Shadow, worker: Worker
+) -> None:
+    async def task(a: str = Depends(opened), db: str = Depends(broken), c: str = Depends(connected)) -> None:
+        events.append("run")
+
+    with pytest.raises(TaskFailed, match="the dependency 'db' of task failed: ValueError: no database"):
+        await result_of(await shadows.add(task)(), worker)
+    assert "run" not in events
+    assert sorted(events) == ["close", "connect", "disconnect", "open"]
+
+
+async def test_one_that_fails_inside_another_is_found_by_the_name_of_the_outer(
+    shadows: Shadow, worker: Worker
+) -> None:
+    def outer(inner: str = Depends(broken)) -> str:
+        return inner
+
+    async def task(db: str = Depends(outer)) -> None: ...
+
+    with pytest.raises(TaskFailed, match="the dependency 'db' of task failed: ValueError: no database"):
+        await result_of(await shadows.add(task)(), worker)
+
+
+async def test_one_that_cannot_be_closed_fails_the_task(shadows: Shadow, worker: Worker) -> None:
+    async def task(a: str = Depends(breaks_at_the_end)) -> None:
+        events.append("run")
+
+    with pytest.raises(ValueError, match="cannot close"):
+        await result_of(await shadows.add(task)(), worker)
+    assert events == ["run"]
+
+
+async def test_a_failing_one_is_tried_again_with_the_task(shadows: Shadow, worker: Worker) -> None:
+    def sometimes() -> str:
+        events.append("try")
+        if len(events) < 3:
+            raise ConnectionError("not yet")
+        return "there"
+
+    async def task(retry: Retry = Retry(attempts=5), a: str = Depends(sometimes)) -> int:
+        return retry.attempt
+
+    assert await result_of(await shadows.add(task)(), worker) == 3
+
+
+async def test_each_run_has_its_own_instance(shadows: Shadow, worker: Worker) -> None:
+    async def task(a: str = Depends(connected), b: str = Depends(connected), key: str = TaskKey()) -> None:
+        events.append(key)
+
+    await shadows.add(task, key="1")()
+    await worker.run_until_finished()
+    await shadows.add(task, key="2")()
+    await worker.run_until_finished()
+    assert events == [event for key in "12" for event in ("open", "connect", key, "disconnect", "close")]
+
+
+async def test_a_shared_one_is_made_once_and_closed_when_the_worker_stops_running(
+    shadows: Shadow, worker: Worker
+) -> None:
+    async def task(pool: str = Shared(opened)) -> None:
+        events.append(pool)
+
+    for _ in range(3):
+        await shadows.add(task)()
+    await worker.run_until_finished()
+    assert events == ["open", "opened", "opened", "opened", "close"]

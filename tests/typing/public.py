@@ -1,0 +1,167 @@
+"""How the public API is typed: every line here is right for pyright and mypy, or marked as an error that both see."""
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from typing import Any, assert_type
+
+from shadows import (
+    CurrentExecution,
+    CurrentShadow,
+    CurrentWorker,
+    Depends,
+    Disposition,
+    Execution,
+    ExecutionState,
+    Perpetual,
+    Retry,
+    Shadow,
+    Shared,
+    SyncExecution,
+    SyncShadow,
+    TaskKey,
+    Worker,
+)
+
+
+class Pool: ...
+
+
+async def greet(name: str, *, loud: bool = False) -> str:
+    return name
+
+
+def add_up(a: int, b: int = 0) -> int:
+    return a + b
+
+
+def later(a: int) -> Awaitable[int]:
+    return asyncio.sleep(0, a)
+
+
+async def nothing() -> None: ...
+
+
+async def perhaps() -> str | None: ...
+
+
+async def anything(value: Any, *rest: int, **named: str) -> list[Any]:
+    return [value]
+
+
+def get_pool() -> Pool:
+    return Pool()
+
+
+async def wait_for_pool() -> Pool:
+    return Pool()
+
+
+@contextmanager
+def open_pool() -> Generator[Pool]:
+    yield Pool()
+
+
+@asynccontextmanager
+async def connect_pool() -> AsyncGenerator[Pool]:
+    yield Pool()
+
+
+async def injected(
+    name: str,
+    shadows: Shadow = CurrentShadow(),
+    worker: Worker = CurrentWorker(),
+    execution: Execution[Any] = CurrentExecution(),
+    key: str = TaskKey(),
+    retry: Retry = Retry(attempts=3),
+    perpetual: Perpetual = Perpetual(every=timedelta(hours=1)),
+    a: Pool = Depends(get_pool),
+    b: Pool = Depends(wait_for_pool),
+    c: Pool = Depends(open_pool),
+    d: Pool = Depends(connect_pool),
+    e: Pool = Shared(connect_pool),
+) -> int:
+    return 1
+
+
+async def wrong_dependency(
+    n: int = Depends(get_pool),  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+    key: int = TaskKey(),  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+) -> None: ...
+
+
+class Mailer:
+    async def send(self, to: str) -> int:
+        return 1
+
+    def __call__(self, to: str) -> bytes:
+        return b""
+
+
+async def adding(shadows: Shadow, when: datetime) -> None:
+    assert_type(await shadows.add(greet)("Jane", loud=True), Execution[str])
+    assert_type(await shadows.add(greet, when)("Jane"), Execution[str])
+    assert_type(await shadows.add(greet, when=when, key="k", queue="mail")("Jane"), Execution[str])
+    assert_type(await shadows.add(add_up)(1, b=2), Execution[int])
+    assert_type(await shadows.add(later)(1), Execution[int])
+    assert_type(await shadows.add(nothing)(), Execution[None])
+    assert_type(await shadows.add(perhaps)(), Execution[str | None])
+    assert_type(await shadows.add(anything)(object(), 1, 2, x="y"), Execution[list[Any]])
+    assert_type(await shadows.add(injected)("Jane"), Execution[int])
+    assert_type(await shadows.add(Mailer().send)("Jane"), Execution[int])
+    assert_type(await shadows.add(Mailer())("Jane"), Execution[bytes])
+    assert_type(await shadows.add(functools.partial(greet, "Jane"))(), Execution[str])
+    assert_type(await shadows.add("greet")(1, whatever=2), Execution[Any])
+    unawaited = assert_type(shadows.add(greet)("Jane"), Coroutine[Any, Any, Execution[str]])
+    await unawaited
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(shadows.add(greet)("Jane")), asyncio.Task[Execution[str]])
+
+    shadows.add(greet)("Jane")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    await shadows.add(greet)()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await shadows.add(greet)(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await shadows.add(greet)("Jane", quiet=True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await shadows.add(greet)("Jane", True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    shadows.add(greet, when="tomorrow")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    shadows.add(greet, key=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    shadows.add(greet, None, "k", "mail")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    shadows.add(3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+async def executions(shadows: Shadow) -> None:
+    execution = await shadows.add(greet)("Jane")
+    assert_type(await execution.get_result(), str)
+    assert_type(await execution.get_result(timeout=1.5), str)
+    assert_type(await execution.get_result(timeout=timedelta(seconds=1)), str)
+    assert_type(await execution.sync(), Execution[str])
+    assert_type(execution.key, str)
+    assert_type(execution.state, ExecutionState)
+    assert_type(execution.disposition, Disposition | None)
+    assert_type(execution.when, datetime | None)
+    assert_type(await shadows.get_execution("k"), Execution[Any] | None)
+    assert_type(await shadows.cancel("k"), bool)
+    wrong: int = await execution.get_result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    del wrong
+
+
+def blocking(shadows: SyncShadow, when: datetime) -> None:
+    execution = shadows.add(greet, when=when, key="k", queue="mail")("Jane", loud=True)
+    assert_type(execution, SyncExecution[str])
+    assert_type(execution.get_result(timeout=1), str)
+    assert_type(execution.sync(), SyncExecution[str])
+    assert_type(execution.completed_at, datetime | None)
+    assert_type(shadows.add(add_up)(1), SyncExecution[int])
+    assert_type(shadows.add(later)(1), SyncExecution[int])
+    assert_type(shadows.add(injected)("Jane"), SyncExecution[int])
+    assert_type(shadows.add(anything)(1), SyncExecution[list[Any]])
+    assert_type(shadows.add("greet")(), SyncExecution[Any])
+    assert_type(shadows.cancel("k"), bool)
+    assert_type(shadows.get_execution("k"), SyncExecution[Any] | None)
+    with SyncShadow("orders", "memory://") as opened:
+        assert_type(opened, SyncShadow)
+
+    shadows.add(greet)()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    shadows.add(greet)(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    shadows.add(3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -1,0 +1,307 @@
+"""The worker where things go wrong in ways that no user can order: looked at from inside."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from redis.exceptions import ResponseError
+
+from shadows import ExecutionState, Shadow, UnknownTasks, Worker
+from shadows.protocol.cycle import Cycled, Taken
+from shadows.worker import cycle as cycle_module
+from shadows.worker.cycle import Loop
+from shadows.worker.lease import Lease
+from shadows.worker.quota import Quota
+from shadows.worker.runner import Stop
+from tests.support.servers import Server, running
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def shadows(name: str, url: str) -> AsyncIterator[Shadow]:
+    async with Shadow(name, url) as shadows:
+        yield shadows
+
+
+def inside(worker: Worker) -> tuple[Loop, Lease]:
+    """The worker's loop and lease."""
+    assert worker._loop is not None
+    assert worker._lease is not None
+    return worker._loop, worker._lease
+
+
+async def test_a_lost_lease_cancels_what_runs_and_a_new_incarnation_takes_it_up(
+    shadows: Shadow, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[str] = []
+    gate = asyncio.Event()
+
+    async def wait() -> None:
+        runs.append("start")
+        try:
+            await gate.wait()
+        except asyncio.CancelledError:
+            runs.append("cancelled")
+            raise
+        runs.append("end")
+
+    await shadows.add(wait)()
+    async with Worker(shadows) as worker:
+        working = asyncio.create_task(worker.run_until_finished())
+        loop, lease = inside(worker)
+        await until(lambda: runs == ["start"] and loop._listening is not None)
+        old = lease.incarnation
+        server.call("ZADD", f"{{{shadows.name}}}:leases", "0", old)
+        await asyncio.to_thread(lease._beat)
+        await asyncio.to_thread(lease._beat)
+        await until(lambda: runs == ["start", "cancelled", "start"])
+        assert lease.incarnation != old
+        gate.set()
+        await working
+    assert runs == ["start", "cancelled", "start", "end"]
+    assert "lease lost" in caplog.text
+
+
+async def test_what_was_taken_in_a_name_that_is_gone_is_left_to_others(
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+
+    async def note() -> None:
+        runs.append(1)
+
+    await shadows.add(note)()
+    async with Worker(shadows) as worker:
+        loop, lease = inside(worker)
+        request = loop._request
+
+        async def lose_meanwhile(*arguments: object) -> object:
+            monkeypatch.undo()
+            cycled = await request(*arguments)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            lease.incarnation = "another"
+            return cycled
+
+        monkeypatch.setattr(loop, "_request", lose_meanwhile)
+        assert len((await loop._cycle(5)).taken) == 1
+        assert not loop._jobs
+
+
+async def test_what_a_late_request_took_is_found_by_comparing(
+    shadows: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "BACKSTOP", 0.02)
+    runs: list[int] = []
+    gate = asyncio.Event()
+
+    async def note(n: int) -> None:
+        runs.append(n)
+        await gate.wait()
+
+    prefix = f"{{{shadows.name}}}"
+    async with Worker(shadows) as worker:
+        working = asyncio.create_task(worker.run_forever())
+        loop, lease = inside(worker)
+        await shadows.add(note)(1)
+        await until(lambda: runs == [1])
+        server.call("ZADD", f"{prefix}:controls", "0", f"{lease.incarnation}\0default/1-1")
+        execution = await shadows.add(note, queue="mail")(2)
+        server.call("XREADGROUP", "GROUP", "g", lease.incarnation, "STREAMS", f"{prefix}:ready:mail", ">")
+        await until(lambda: runs == [1, 2])
+        gate.set()
+        await until(lambda: not loop._jobs)
+        worker.stop()
+        await working
+    assert (await execution.sync()).state is ExecutionState.COMPLETED
+
+
+async def test_without_a_lease_nothing_is_compared_or_taken(
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def note() -> None: ...
+
+    execution = await shadows.add(note)()
+    async with Worker(shadows) as worker:
+        loop, lease = inside(worker)
+        monkeypatch.setattr(lease, "holds", lambda: False)
+        await loop._compare()
+        assert loop._free() == 0
+        assert not (await loop._cycle(0)).taken
+        assert (await execution.sync()).state is ExecutionState.QUEUED
+        monkeypatch.setattr(lease, "holds", lambda: True)
+        monkeypatch.setattr(cycle_module, "MOST_UNSETTLED", -1)
+        assert loop._free() == 0
+
+
+async def test_a_worker_whose_lease_was_removed_takes_nothing_until_it_has_another(
+    shadows: Shadow, server: Server
+) -> None:
+    runs: list[int] = []
+
+    async def note() -> None:
+        runs.append(1)
+
+    async with Worker(shadows) as worker:
+        _, lease = inside(worker)
+        server.call("ZREM", f"{{{shadows.name}}}:leases", lease.incarnation)
+        await shadows.add(note)()
+        working = asyncio.create_task(worker.run_until_finished())
+        before = lease.incarnation
+        await asyncio.to_thread(lease._beat)
+        await working
+        assert lease.incarnation != before
+    assert runs == [1]
+
+
+async def test_what_the_server_will_never_answer_otherwise_ends_the_worker(
+    shadows: Shadow, server: Server
+) -> None:
+    due = f"{{{shadows.name}}}:due"
+    server.call("SET", due, "nonsense")
+    async with Worker(shadows) as worker:
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            await worker.run_forever()
+        server.call("DEL", due)
+
+
+async def test_a_task_cancelled_before_it_began_is_handed_back(shadows: Shadow) -> None:
+    async def note() -> None: ...
+
+    execution = await shadows.add(note)()
+    async with Worker(shadows) as worker:
+        loop, _ = inside(worker)
+        await loop._cycle(5)
+        loop.cancel_running(Stop.SHUTDOWN)
+        await until(lambda: len(loop._finished) == 1)
+        loop._start(Taken("default/1-1", "x", b""))
+        loop.cancel_running(Stop.LEASE_LOST)
+        loop.cancel_running(Stop.SHUTDOWN)
+        await until(lambda: not loop._jobs)
+        assert len(loop._finished) == 1
+    assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_leaving_hands_back_what_runs_and_what_was_taken(shadows: Shadow) -> None:
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    executions = [await shadows.add(wait)() for _ in range(3)]
+    async with Worker(shadows, concurrency=2) as worker:
+        working = asyncio.create_task(worker.run_forever())
+        loop, _ = inside(worker)
+        await until(lambda: len(loop._jobs) == 2)
+        working.cancel()
+        await asyncio.wait([working])
+    async with Worker(shadows) as worker:
+        loop, _ = inside(worker)
+        loop._stopping = True
+        await loop._cycle(2)
+        assert len(loop._finished) == 2
+        await loop._compare()
+        assert not loop._jobs
+    async with Worker(shadows) as worker:
+        loop, _ = inside(worker)
+        await loop._cycle(2)
+        assert len(loop._jobs) == 2
+    for execution in executions:
+        assert (await shadows.find(execution.key)).blob.startswith(b"1/0/")
+        assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_a_def_that_outlasts_the_grace_is_handed_over(shadows: Shadow) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        started.set()
+        release.wait(30)
+
+    execution = await shadows.add(wait)()
+    async with Worker(shadows, grace=timedelta(0)) as worker:
+        working = asyncio.create_task(worker.run_forever())
+        await until(started.is_set)
+        worker.stop()
+        worker.stop()
+        await working
+    release.set()
+    assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_a_server_that_dies_is_waited_for_and_left_without_it(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running("valkey", port=None) as own:
+        async with Shadow(name, own.url, heartbeat_interval=timedelta(seconds=0.05)) as shadows:
+            lease = timedelta(milliseconds=200)
+            async with Worker(shadows, redelivery_timeout=lease, reconnection_delay=lease) as worker:
+                working = asyncio.create_task(worker.run_forever())
+                loop, _ = inside(worker)
+                await until(lambda: loop._listening is not None)
+                own.process.kill()
+                for words in (
+                    "not announced",
+                    "not renewed",
+                    "not reaped",
+                    "does not answer",
+                    "no word from",
+                ):
+                    await until(lambda words=words: words in caplog.text, what=words)
+                worker.stop()
+                working.cancel()
+                await asyncio.wait([working])
+    assert "tasks not handed back" in caplog.text
+    assert "lease not given back" in caplog.text
+
+
+async def test_unknown_tasks_that_ended_elsewhere_are_forgotten(shadows: Shadow) -> None:
+    async def stranger() -> None: ...
+
+    first, second = await shadows.add(stranger)(), await shadows.add(stranger)()
+    del shadows.tasks["stranger"]
+    async with Worker(shadows) as worker:
+        with pytest.raises(UnknownTasks):
+            await worker.run_until_finished()
+        assert worker._unknown.keys == {first.key: "stranger", second.key: "stranger"}
+        await shadows.cancel(first.key)
+        assert not await worker._all_done(Cycled([], [], None, [], leased=True, unfinished=2))
+        worker._unknown.keys[first.key] = "stranger"
+        with pytest.raises(UnknownTasks):
+            await worker.run_until_finished()
+        assert worker._unknown.keys == {second.key: "stranger"}
+
+
+async def test_a_task_that_another_living_worker_knows_is_waited_for(
+    shadows: Shadow, name: str, url: str
+) -> None:
+    async def stranger() -> None: ...
+
+    async with Shadow(name, url) as other:
+        other.register(stranger)
+        await other.add(stranger)()
+        plan = other.tasks.find("stranger")
+        del shadows.tasks["stranger"]
+        async with Worker(shadows) as worker, Worker(other) as knowing:
+            working = asyncio.create_task(worker.run_until_finished())
+            await until(lambda: worker._unknown.keys)
+            assert plan is not None
+            await knowing.run_until_finished()
+            await working
+
+
+def test_only_what_asks_for_another_run_is_cut() -> None:
+    from shadows.protocol.outcomes import Kind, completed, retry
+
+    quota = Quota({"task": 1})
+    assert quota.cut("task", "key", retry()).kind is Kind.RETRY
+    assert quota.spend("task", "key")
+    assert quota.cut("task", "key", completed()).kind is Kind.COMPLETED
+    assert quota.cut("task", "key", retry()).kind is Kind.CANCELLED
+    assert not quota.spend("task", "key")
+
+
+async def test_news_for_a_loop_that_has_ended_is_nobodys() -> None:
+    ended = asyncio.new_event_loop()
+    ended.close()
+    lease = object.__new__(Lease)
+    lease._loop = ended
+    lease._tell(lambda: None)
