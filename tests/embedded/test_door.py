@@ -99,6 +99,16 @@ def test_a_directory_too_deep_for_sockets_is_served_all_the_same(tmp_path: Path)
     assert say(socket, "PING") == "+PONG\r\n"
 
 
+def test_a_failed_start_in_a_deep_directory_leaves_no_link_to_it(
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    with pytest.raises(EmbeddedUnavailable):
+        enter(url_of(tmp_path / ("d" * 90)))
+    (runtime,) = short.iterdir()
+    assert not list(runtime.iterdir())
+
+
 def test_only_this_user_may_look_into_the_directory(tmp_path: Path) -> None:
     directory = tmp_path / "new"
     socket = enter(url_of(directory))

@@ -1,9 +1,6 @@
 """Sockets in deep directories."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +15,6 @@ def deep(tmp_path: Path) -> Path:
     path = tmp_path / ("d" * 90) / ("e" * 90)
     path.mkdir(parents=True)
     return path
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A short directory of this test's own, where the runtime directory is made."""
-    path = Path(tempfile.mkdtemp(dir="/tmp", prefix="s"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    yield path
-    shutil.rmtree(path)
 
 
 def test_a_short_path_is_taken_as_it_is(short: Path) -> None:

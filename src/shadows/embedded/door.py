@@ -7,6 +7,7 @@
    supervisor, which reports when the server answers.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -71,6 +72,10 @@ def _enter(directory: str, keeping: Keeping) -> str:
             try:
                 if not _answers(socket):
                     _start(directory, keeping, link)
+            except EmbeddedUnavailable:  # no supervisor will sweep; whoever needs the link makes it anew
+                with contextlib.suppress(OSError):
+                    os.unlink(link)
+                raise
             finally:
                 locks.release(start)
     except TimeoutError as error:
