@@ -478,11 +478,14 @@ async def test_a_worker_takes_only_from_its_queues(shadows: Shadow) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"concurrency": 0}, "concurrency=0: at least 1"),
+        ({"concurrency": 0}, "concurrency=0: a whole number"),
         ({"redelivery_timeout": timedelta(milliseconds=1)}, "redelivery_timeout"),
         ({"max_deliveries": 0}, "max_deliveries=0"),
         ({"grace": timedelta(seconds=-1)}, "grace="),
         ({"queues": []}, r"queues=\[\]"),
+        ({"queues": "default"}, "a list of at least one name"),
+        ({"concurrency": 1.5}, "a whole number"),
+        ({"minimum_check_interval": timedelta.max}, "ten years at most"),
         ({"queues": ["a/b"]}, "a queue's name is"),
         ({"name": "a b"}, "name='a b'"),
     ],

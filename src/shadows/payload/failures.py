@@ -93,7 +93,7 @@ def show(value: object) -> str:
 def _attempt[T](act: Callable[[], T], otherwise: T) -> T:
     try:
         return act()
-    except Exception:  # noqa: BLE001 - the code of the user's exception and value classes runs here
+    except BaseException:  # noqa: BLE001 - the code of the user's exception and value classes runs here
         return otherwise
 
 

@@ -93,10 +93,10 @@ def decode_record(data: bytes) -> Record:
 def encode_result(value: object, adapter: Adapter | None = None) -> tuple[bytes, bool]:
     """What a task returned as bytes and True; where the codec does not carry it, its repr as bytes and False.
 
-    `adapter` is the one of the function's return annotation. Never raises an Exception.
+    `adapter` is the one of the function's return annotation. Never raises anything.
     """
     try:
         lowered = value if adapter is None else adapter.lower(value, "the result")
         return encode_value(lowered, "the result"), True
-    except Exception:  # noqa: BLE001 - the code of the user's classes runs here, and the task itself has succeeded
+    except BaseException:  # noqa: BLE001 - the code of the user's classes runs here, and the task itself has succeeded
         return encode_value(show(value)), False

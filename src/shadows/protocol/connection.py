@@ -5,7 +5,7 @@ The client library's own resending is switched off: only our code knows what may
 
 import asyncio
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import hiredis
 from redis.asyncio import ConnectionPool
@@ -33,6 +33,9 @@ type Reply = Any
 """What the server answered: bytes, integers and lists of these."""
 
 SCHEMES = ("redis", "rediss", "unix", "memory", "embedded")
+OPTIONS = frozenset(
+    ["db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"]
+)
 CONNECT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
 OLDEST = (6, 0)
@@ -199,7 +202,9 @@ def check_url(url: str) -> str:
         try:
             parts = urlsplit(url)
             database = parts.path.strip("/")
-            sound = parts.hostname and (parts.port or 1) and (not database or database.isdecimal())
+            port = 6379 if parts.port is None else parts.port
+            host = parts.hostname or ""
+            sound = host.strip() == host != "" and port > 0 and (not database or database.isdecimal())
         except ValueError:
             sound = False
         if not sound:
@@ -210,7 +215,18 @@ def check_url(url: str) -> str:
         raise InvalidName(f"url={mask(url)!r} cannot be read: write unix:///path/of/the.socket[?db=0]")
     if embedded.is_embedded(url):
         parse(url)
+    else:
+        _check_options(url)
     return url
+
+
+def _check_options(url: str) -> None:
+    """What follows the `?`: the server's side of a connection may be chosen, ours (how it is read and timed) not."""
+    for option, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if option not in OPTIONS or (option == "db" and not value.isdecimal()):
+            raise InvalidName(
+                f"url={mask(url)!r}: its option {option!r} cannot be used so: there are {', '.join(sorted(OPTIONS))}"
+            )
 
 
 def mask(url: str) -> str:

@@ -52,7 +52,7 @@ def beat(keys: Keys, link: SyncLink, worker: str, lease_ms: int, *, first: bool,
     reply = link.request(
         b"EVAL", script.source, 1, keys["leases"], stamp, worker, lease_ms, 1 if first else 0
     )
-    return Beat(reply[0] == b"OK", reply[1], [name.decode() for name in reply[2:]])
+    return Beat(reply[0] == b"OK", reply[1], [name.decode(errors="replace") for name in reply[2:]])
 
 
 async def reap(
@@ -74,7 +74,9 @@ async def drop(store: Store, link: Link, worker: str) -> None:
 
 async def strangers(store: Store, link: Link, queues: Sequence[str]) -> set[str]:
     """Consumers that no lease stands behind."""
-    leased = {name.decode() for name in await link.request(b"ZRANGE", store.keys["leases"], 0, -1)}
+    leased = {
+        name.decode(errors="replace") for name in await link.request(b"ZRANGE", store.keys["leases"], 0, -1)
+    }
     found: set[str] = set()
     for queue in queues:
         try:
@@ -82,7 +84,7 @@ async def strangers(store: Store, link: Link, queues: Sequence[str]) -> set[str]
         except ResponseError:  # its group was removed, or it is no stream: no matter of the others
             continue
         for consumer in consumers:
-            found.add(dict(zip(consumer[::2], consumer[1::2], strict=True))[b"name"].decode())
+            found.add(dict(zip(consumer[::2], consumer[1::2], strict=True))[b"name"].decode(errors="replace"))
     return found - leased
 
 

@@ -32,7 +32,7 @@ from shadows.protocol.cycle import (
     listen,
     recover,
 )
-from shadows.protocol.outcomes import Outcome, release
+from shadows.protocol.outcomes import Outcome, cancelled, failed, release
 from shadows.shadow import Shadow
 
 from .lease import Lease
@@ -45,8 +45,11 @@ BACKSTOP = 1.0
 READ_GRACE = 5.0
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
+MOST_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE = 0.05
-_HEALING = ("NOGROUP", "UNBLOCKED")
+PATIENCE = 5.0
+"""Seconds that a task may take to end after being cancelled for a shutdown; then it is left behind."""
+_HEALING = ("NOGROUP", "UNBLOCKED", "NOREPLICAS", "MISCONF", "READONLY", "OOM")
 
 
 class Loop:
@@ -86,6 +89,7 @@ class Loop:
         self._compared = time.monotonic()
         self._adrift = False
         self._deaf_until = 0.0
+        self._patience_ends: float | None = None
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when what runs has ended."""
@@ -106,16 +110,19 @@ class Loop:
 
     def cancel_running(self, stop: Stop) -> None:
         """Cancel everything that runs."""
+        if stop is Stop.SHUTDOWN and self._jobs:
+            self._patience_ends = time.monotonic() + PATIENCE
         for job in list(self._jobs.values()):
             job.cancel(stop)
 
     async def run(self, finished: Callable[[Cycled], Awaitable[bool]]) -> None:
         """Cycle until stopped and drained, or until `finished` says so of a cycle that left nothing here to do."""
         pause = FIRST_PAUSE
+        self._patience_ends = None
         while True:
             self._wanted.clear()
             try:
-                if self._listening is None and time.monotonic() - self._compared > BACKSTOP * 5:
+                if self._must_compare():
                     await self._compare()
                 asked = self._free()
                 cycled = await self._cycle(asked)
@@ -124,41 +131,68 @@ class Loop:
                     raise
                 logger.warning("server does not answer error=%s", error)
                 self._adrift = True
+                await self._link.close()
                 await self._wait(pause)
                 pause = min(pause * 2, self._reconnection_delay)
                 continue
             pause = FIRST_PAUSE
-            if not (self._jobs or self._finished or self._heard):
-                if self._stopping:
-                    return
-                if await finished(cycled):
-                    return
+            if self._stopping and self._given_up():
+                return await self._end_listening()
+            if not (self._jobs or self._finished or self._heard) and (
+                self._stopping or await finished(cycled)
+            ):
+                return await self._end_listening()
             await self._rest(cycled, asked)
 
     async def close(self) -> None:
         """Hand back what has not ended, and close the sockets."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
         self.cancel_running(Stop.SHUTDOWN)
         if self._jobs:
             await asyncio.wait([job.task for job in self._jobs.values()], timeout=BACKSTOP)
-        try:
-            await self._hand_back()
-        except (RedisError, OSError) as error:
-            logger.warning("tasks not handed back, others take them when the lease ends error=%s", error)
+        self._jobs.clear()
+        await self._end_listening()
+        await self._hand_back()
         await self._link.close()
         await self._ear.close()
 
+    async def _end_listening(self) -> None:
+        """Call the blocking read off; what it was given meanwhile goes back."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+            await self._hand_back()
+
     async def _hand_back(self) -> None:
         me = self._lease.incarnation
-        settled = {settlement.token for settlement in self._finished}
-        for taken in await recover(self._store, self._link, me, self._names()):
-            if taken.token not in settled:
-                self._finished.append(Settlement(taken.token, taken.key, release()))
-        while self._finished:
-            batch = [self._finished.popleft() for _ in range(min(len(self._finished), MOST_ITEMS))]
-            await self._request(me, batch, 0)
+        try:
+            held = await recover(self._store, self._link, me, self._names())
+            known = self._jobs.keys() | {settlement.token for settlement in self._finished}
+            for taken in held:
+                if taken.token not in known:
+                    self._finished.append(Settlement(taken.token, taken.key, release()))
+            self._heard.clear()
+            while self._finished:
+                batch = self._next_batch()
+                await self._request(me, batch, 0)
+                for _ in batch:
+                    self._finished.popleft()
+        except (RedisError, OSError) as error:
+            logger.warning("tasks not handed back, others take them when the lease ends error=%s", error)
+
+    def _given_up(self) -> bool:
+        """Whether what still runs has had its time after being cancelled for the shutdown: it will not listen."""
+        return self._patience_ends is not None and time.monotonic() > self._patience_ends
+
+    def _next_batch(self) -> list[Settlement]:
+        """The outcomes to send next: as many as a call may settle, and no more bytes than a request should carry."""
+        batch: list[Settlement] = []
+        size = 0
+        for settlement in self._finished:
+            size += len(settlement.outcome.data)
+            if batch and (size > MOST_BYTES or len(batch) == MOST_ITEMS):
+                break
+            batch.append(settlement)
+        return batch
 
     def _free(self) -> int:
         if self._listening is not None or self._stopping or self._adrift or not self._lease.holds():
@@ -168,13 +202,14 @@ class Loop:
         return max(0, min(self.concurrency - len(self._jobs) - len(self._heard), MOST_ITEMS))
 
     async def _cycle(self, take: int) -> Cycled:
-        settling = [self._finished[i] for i in range(min(len(self._finished), MOST_ITEMS))]
+        settling = self._next_batch()
         heard, self._heard = self._heard, []
         me = self._lease.incarnation
         try:
             cycled = await self._request(me, settling, take)
         except BaseException:
-            self._heard = heard
+            if me == self._lease.incarnation:
+                self._heard[:0] = heard
             raise
         for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
             self._finished.popleft()
@@ -187,8 +222,9 @@ class Loop:
                 )
         if self._adrift:
             self._adrift = False
-            await self._compare()
-        starting = [taken for taken in (*heard, *cycled.taken) if taken.token not in self._jobs]
+            self._compared = 0.0
+            self._wanted.set()
+        starting = [*heard, *cycled.taken]
         if self._stopping or not (cycled.leased and self._lease.holds()):
             self._finished.extend(Settlement(taken.token, taken.key, release()) for taken in starting)
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
@@ -213,14 +249,18 @@ class Loop:
             stamp=self._shadow.clock.stamp(),
         )
 
+    def _must_compare(self) -> bool:
+        """Only while nothing is on its way to us: what a read has brought, or may yet bring, would start twice."""
+        quiet = self._listening is None and not self._heard and not self._stopping and self._lease.holds()
+        return quiet and time.monotonic() - self._compared > BACKSTOP * 5
+
     async def _compare(self) -> None:
         """Start what the server holds as ours and we do not: the reply that brought it was lost."""
+        held = await recover(self._store, self._link, self._lease.incarnation, self._names())
         self._compared = time.monotonic()
-        if self._stopping or not self._lease.holds():
-            return
-        settling = {settlement.token for settlement in self._finished}
-        for taken in await recover(self._store, self._link, self._lease.incarnation, self._names()):
-            if taken.token not in self._jobs and taken.token not in settling:
+        known = self._jobs.keys() | {settlement.token for settlement in self._finished}
+        for taken in held:
+            if taken.token not in known:
                 self._start(taken)
 
     def _names(self) -> Sequence[str]:
@@ -242,14 +282,18 @@ class Loop:
 
     def _ended(self, job: Job, task: asyncio.Task[Outcome | None]) -> None:
         taken = job.taken
-        del self._jobs[taken.token]
+        if self._jobs.pop(taken.token, None) is None:
+            return  # left behind: it was handed back already
         self._wanted.set()
         if not task.cancelled():
-            outcome = task.result()
+            error = task.exception()
+            outcome = task.result() if error is None else failed()
+            if error is not None:
+                logger.error("task failed outside its own code key=%s", taken.key, exc_info=error)
         elif job.stop is Stop.LEASE_LOST:
             return
-        else:
-            outcome = release()  # it had not begun
+        else:  # before it began, or in its very last step
+            outcome = cancelled() if job.began and job.stop is not Stop.SHUTDOWN else release()
         if outcome is not None:
             self._finished.append(Settlement(taken.token, taken.key, outcome))
 
@@ -308,4 +352,6 @@ class Loop:
 
 def _heals(error: Exception) -> bool:
     """Whether the server will answer otherwise in a moment, or once its streams are made anew."""
-    return is_passing(error) or isinstance(error, ReadOnlyError) or str(error).startswith(_HEALING)
+    return (
+        is_passing(error) or isinstance(error, ReadOnlyError) or any(word in str(error) for word in _HEALING)
+    )

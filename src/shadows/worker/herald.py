@@ -3,8 +3,6 @@
 import asyncio
 import logging
 
-from redis.exceptions import RedisError
-
 from shadows.protocol.connection import Link
 from shadows.protocol.lease import Announcement, announce
 from shadows.shadow import Shadow
@@ -42,5 +40,5 @@ class Herald:
             await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
             try:
                 await self.announce()
-            except RedisError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 logger.warning("worker not announced worker=%s error=%s", self._name, error)

@@ -17,8 +17,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
-
 from shadows.clock import Clock
 from shadows.protocol.connection import SyncLink
 from shadows.protocol.lease import beat
@@ -87,7 +85,7 @@ class Lease:
         while not self._ending.wait(pause):
             try:
                 self._beat()
-            except (RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
                 logger.warning("lease not renewed worker=%s error=%s", self._name, error)
                 pause = self._length / 16
             else:

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 
-from redis.exceptions import RedisError
-
 from shadows.protocol.connection import Link
 from shadows.protocol.lease import reap, strangers
 from shadows.shadow import Shadow
@@ -42,7 +40,7 @@ class Reaper:
                 self._expired |= await strangers(store, self._link, store.queues)
                 while self._expired:
                     await self.reap(self._expired.pop())
-            except RedisError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, others may still be reaped
                 logger.warning("dead workers not reaped error=%s", error)
 
     async def reap(self, worker: str) -> None:

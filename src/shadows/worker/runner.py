@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shadows.worker")
 
+MAX_RESULT_BYTES = 1024 * 1024
+"""A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
+
 
 class Stop(enum.Enum):
     """Why a running task was cancelled; without a reason it was the task itself."""
@@ -52,19 +55,20 @@ class Stop(enum.Enum):
 class Job:
     """One run: what was taken, and what became of it."""
 
-    __slots__ = ("attempt", "call", "stop", "taken", "task")
+    __slots__ = ("attempt", "began", "call", "stop", "taken", "task")
 
     task: asyncio.Task[Outcome | None]
 
     def __init__(self, taken: Taken) -> None:
         self.taken = taken
         self.stop: Stop | None = None
+        self.began = False
         self.attempt = 1
         self.call: Call | None = None
 
     def cancel(self, stop: Stop) -> None:
         """Cancel the run, for a reason that stays."""
-        if self.stop is None:
+        if self.stop is None or (self.stop is Stop.CANCELLED and stop is not Stop.CANCELLED):
             self.stop = stop
             self.task.cancel(stop.value)
 
@@ -82,6 +86,7 @@ class Runner:
 
     async def run(self, job: Job) -> Outcome | None:
         """Run one job; None where there is nothing to record, as others run it now."""
+        job.began = True
         taken = job.taken
         if not taken.readable:
             return dead("undecodable")
@@ -224,9 +229,14 @@ class Runner:
         if not self._records and failure is None:
             return b""
         encoded, carried = encode_result(result, plan.result_adapter)
+        carried = carried and len(encoded) <= MAX_RESULT_BYTES
         if not carried:
             logger.warning(
-                "result cannot travel task=%s key=%s type=%s", plan.name, job.taken.key, type(result).__name__
+                "result cannot travel task=%s key=%s type=%s bytes=%d",
+                plan.name,
+                job.taken.key,
+                type(result).__name__,
+                len(encoded),
             )
         return encode_record(
             Record(

@@ -35,6 +35,7 @@ from .unknown import Unknown
 logger = logging.getLogger("shadows.worker")
 
 SHORTEST_LEASE = timedelta(milliseconds=200)
+LONGEST = timedelta(days=3650)
 
 
 class Worker:
@@ -72,23 +73,26 @@ class Worker:
         max_deliveries: int = 5,
         grace: timedelta = timedelta(seconds=25),
     ) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency={concurrency!r}: at least 1")
+        if not isinstance(concurrency, int) or concurrency < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            raise ValueError(f"concurrency={concurrency!r}: a whole number, at least 1")
         if redelivery_timeout < SHORTEST_LEASE:
             raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
         if max_deliveries < 1:
             raise ValueError(f"max_deliveries={max_deliveries!r}: at least 1")
         durations = {
+            "redelivery_timeout": redelivery_timeout,
             "reconnection_delay": reconnection_delay,
             "minimum_check_interval": minimum_check_interval,
             "scheduling_resolution": scheduling_resolution,
             "grace": grace,
         }
         for parameter, duration in durations.items():
-            if duration < timedelta(0):
-                raise ValueError(f"{parameter}={duration!r}: a duration cannot be negative")
-        if queues is not None and not queues:
-            raise ValueError("queues=[]: name at least one, or leave it out for all")
+            if not timedelta(0) <= duration <= LONGEST:
+                raise ValueError(
+                    f"{parameter}={duration!r}: a duration is not negative, and ten years at most"
+                )
+        if queues is not None and (not queues or isinstance(queues, str)):
+            raise ValueError(f"queues={queues!r}: a list of at least one name, or leave it out for all")
         self.shadow = shadows
         self.name = (
             check_name(name) if name is not None else f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -107,6 +111,7 @@ class Worker:
         self._runner: Runner | None = None
         self._loop: Loop | None = None
         self._grace_over: asyncio.TimerHandle | None = None
+        self._running = False
         self._stack = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -159,7 +164,7 @@ class Worker:
         try:
             await self._stack.aclose()
         finally:
-            self._lease = self._runner = self._loop = None
+            self._lease = self._runner = self._loop = self._grace_over = None
 
     async def run_forever(self) -> None:
         """Run tasks until `stop` is called, or this call is cancelled."""
@@ -253,10 +258,14 @@ class Worker:
 
     async def _run(self, finished: Callable[[Cycled], Awaitable[bool]]) -> None:
         loop = self._opened()[0]
+        if self._running:
+            raise ShadowError(f"{self!r} is running already: one run at a time, or another worker")
+        self._running = True
         try:
             async with SharedContext():
                 await loop.run(finished)
         finally:
+            self._running = False
             loop.cancel_running(Stop.SHUTDOWN)
             if self._grace_over is not None:
                 self._grace_over.cancel()
