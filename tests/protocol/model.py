@@ -347,7 +347,7 @@ class Model:
         held = [entry for entry in self.pending(worker) if self.good(entry.queue)]
         for entry in held[:most]:
             self._take_back(entry, limits, max_deliveries, int(lease is not None))
-        left = len(held) > most or bool(self.broken)
+        left = len(held) > most
         owned = {entry.queue for entry in self.pending(worker)} | {self.broken}
         self.consumers -= {(queue, worker) for queue in self.streams if queue not in owned}
         if not left:

@@ -14,9 +14,7 @@ if lease then call('ZADD', leases, 0, who) end
 local moved, left = 0, 0
 for i = FIXED + 1, #KEYS do
   local queue = KEYS[i]:sub(#queues + 1)
-  if not good(queue) then
-    left = 1
-  else
+  if good(queue) then                               -- what a broken one holds is out of reach, and must not keep the lease
     local pending = most > moved and redis.pcall('XPENDING', stream[queue], 'g', '-', '+', most - moved, who) or {}
     for _, item in ipairs(pending) do
       local id = item[1]
