@@ -34,7 +34,16 @@ type Reply = Any
 
 SCHEMES = ("redis", "rediss", "unix", "memory", "embedded")
 OPTIONS = frozenset(
-    ["db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"]
+    [
+        "db",
+        "username",
+        "password",
+        "ssl_ca_certs",
+        "ssl_certfile",
+        "ssl_keyfile",
+        "ssl_cert_reqs",
+        "ssl_check_hostname",
+    ]
 )
 CONNECT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
