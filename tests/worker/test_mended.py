@@ -11,7 +11,7 @@ import pytest
 from shadows import ExecutionState, InvalidName, ResultUnavailable, Shadow, ShadowError, Worker
 from shadows.errors import ServerUnreachable
 from shadows.protocol.connection import check_url
-from shadows.protocol.cycle import Taken
+from shadows.protocol.cycle import Taken, listen
 from shadows.worker import cycle as cycle_module
 from shadows.worker.cycle import Loop
 from tests.support.servers import Server, running
@@ -295,3 +295,27 @@ async def test_what_was_heard_in_a_name_that_is_gone_is_not_kept(
 def test_a_url_cannot_change_how_we_read_the_server(url: str) -> None:
     with pytest.raises(InvalidName):
         check_url(url)
+
+
+async def test_a_read_over_many_queues_starts_no_more_than_the_concurrency_allows(shadows: Shadow) -> None:
+    now = most = runs = 0
+
+    async def hold() -> None:
+        nonlocal now, most, runs
+        now, runs = now + 1, runs + 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+
+    async with Worker(shadows, concurrency=1) as worker:
+        loop = loop_of(worker)
+        executions = [await shadows.add(hold, queue=queue)() for queue in ("a", "b", "c", "d")]
+        heard = await listen(
+            shadows.store, loop._ear, loop._lease.incarnation, ["a", "b", "c", "d"], block_ms=1000, grace=5
+        )
+        assert len(heard.taken) == 4
+        loop._heard = heard.taken
+        await worker.run_until_finished()
+    assert (most, runs) == (1, 4)
+    for execution in executions:
+        assert (await execution.sync()).attempt == 1

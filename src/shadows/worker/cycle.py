@@ -228,8 +228,11 @@ class Loop:
         if self._stopping or not (cycled.leased and self._lease.holds()):
             self._finished.extend(Settlement(taken.token, taken.key, release()) for taken in starting)
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
-            for taken in starting:
+            free = max(0, self.concurrency - len(self._jobs))
+            for taken in starting[:free]:
                 self._start(taken)
+            # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
+            self._finished.extend(Settlement(taken.token, taken.key, release()) for taken in starting[free:])
         for token in cycled.stops:
             if job := self._jobs.get(token):
                 job.cancel(Stop.CANCELLED)
