@@ -77,7 +77,7 @@ async def test_what_is_added_while_a_request_is_on_its_way_travels_next(bench: B
         first = asyncio.create_task(batcher.submit(item("a")))
         await until(lambda: proxy.requests)
         rest = [asyncio.create_task(batcher.submit(item(key))) for key in "bcd"]
-        await asyncio.sleep(0.01)
+        await until(lambda: len(batcher._queue) == 3)
         proxy.resume()
         await asyncio.gather(first, *rest)
     assert requests(proxy) == [1, 3]
@@ -125,7 +125,7 @@ async def test_where_all_callers_are_gone_nothing_is_sent(bench: Bench, proxy: P
         caller = asyncio.create_task(batcher.submit(item("a")))
         await asyncio.sleep(0)
         caller.cancel()
-        await asyncio.sleep(0.01)
+        await until(lambda: not batcher._queue)
         assert await batcher.submit(item("b")) is Answer.ACCEPTED
     assert requests(proxy) == [1]
 
@@ -156,9 +156,10 @@ async def test_patience_ends_with_an_error_that_holds_the_key(bench: Bench, prox
         await warm(batcher, proxy)
         port, proxy.upstream = proxy.port, ("127.0.0.1", 1)
         proxy.cut_all()
+        before = batcher._batch
         gone = asyncio.create_task(batcher.submit(item("gone")))
         told = asyncio.create_task(batcher.submit(item("a")))
-        await asyncio.sleep(0.01)
+        await until(lambda: batcher._batch > before)
         gone.cancel()
         with pytest.raises(
             ServerUnreachable, match=r"the task 'a' was accepted is not known.*key='a' is"
@@ -265,7 +266,7 @@ async def test_the_server_is_asked_to_remember_a_producer_once_in_a_while(
     async with sending(bench, proxy) as batcher:
         for _ in range(2):
             await batcher.submit(item("a"))
-        await asyncio.sleep(0.11)
+        batcher._remember_until = 0.0
         await batcher.submit(item("a"))
     sha = load("schedule").sha
     found = [

@@ -204,17 +204,18 @@ async def test_on_sigterm_running_tasks_may_end_and_nothing_runs_twice(
     assert set(fleet.effects("start").values()) == {1}
 
 
-@pytest.mark.parametrize(("grace", "signals"), [(0.0, 1), (60.0, 2)])
+@pytest.mark.parametrize(
+    ("grace", "signals"), [(0.0, [signal.SIGTERM]), (60.0, [signal.SIGTERM, signal.SIGINT])]
+)
 async def test_after_the_grace_running_tasks_are_handed_over_uncharged(
-    grace: float, signals: int, name: str, url: str, fleet: Fleet
+    grace: float, signals: list[signal.Signals], name: str, url: str, fleet: Fleet
 ) -> None:
     async with Shadow(name, url) as shadow:
         worker = fleet.start(lease=30, grace=grace)
         executions = await add(shadow, "wait_for_gate", 3)
         await until(lambda: len(fleet.effects("start")) == 3, 30)
-        for _ in range(signals):
-            worker.terminate()
-            await asyncio.sleep(0.05)
+        for number in signals:
+            worker.send_signal(number)
         assert worker.wait(30) == 0
         found = await shadow.find("wait_for_gate-0")
         assert found.blob.startswith(b"1/0/")

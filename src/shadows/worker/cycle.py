@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from shadows.errors import ServerUnsupported
 from shadows.protocol.connection import Link, is_passing
@@ -110,7 +110,7 @@ class Loop:
 
     def cancel_running(self, stop: Stop) -> None:
         """Cancel everything that runs."""
-        if stop is Stop.SHUTDOWN and self._jobs:
+        if stop is Stop.SHUTDOWN and (self._jobs or self._finished):
             self._patience_ends = time.monotonic() + PATIENCE
         for job in list(self._jobs.values()):
             job.cancel(stop)
@@ -132,6 +132,8 @@ class Loop:
                 logger.warning("server does not answer error=%s", error)
                 self._adrift = True
                 await self._link.close()
+                if self._stopping and (self._given_up() or not (self._jobs or self._finished)):
+                    return await self._end_listening()
                 await self._wait(pause)
                 pause = min(pause * 2, self._reconnection_delay)
                 continue
@@ -144,11 +146,16 @@ class Loop:
                 return await self._end_listening()
             await self._rest(cycled, asked)
 
-    async def close(self) -> None:
-        """Hand back what has not ended, and close the sockets."""
+    async def end(self) -> None:
+        """Cancel what still runs and see it end, for a second at most; the next run begins as the first did."""
+        self._stopping = False
         self.cancel_running(Stop.SHUTDOWN)
         if self._jobs:
             await asyncio.wait([job.task for job in self._jobs.values()], timeout=BACKSTOP)
+
+    async def close(self) -> None:
+        """Hand back what has not ended, and close the sockets."""
+        await self.end()
         self._jobs.clear()
         await self._end_listening()
         await self._hand_back()
@@ -204,7 +211,7 @@ class Loop:
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
         heard, self._heard = self._heard, []
-        me = self._lease.incarnation
+        me, again = self._lease.incarnation, self._adrift
         try:
             cycled = await self._request(me, settling, take)
         except BaseException:
@@ -213,7 +220,9 @@ class Loop:
             raise
         for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
             self._finished.popleft()
-            if verdict is not Verdict.RECORDED:
+            if (
+                verdict is not Verdict.RECORDED and not again
+            ):  # sent again it proves nothing: the first may have counted
                 logger.warning(
                     "late outcome refused key=%s token=%s verdict=%s",
                     settlement.key,
@@ -246,7 +255,7 @@ class Loop:
             me,
             settle=settling,
             take=take,
-            queues=self._order(),
+            queues=self._order(take),
             limits=self._shadow.limits,
             woken=woken,
             stamp=self._shadow.clock.stamp(),
@@ -258,24 +267,22 @@ class Loop:
         return quiet and time.monotonic() - self._compared > BACKSTOP * 5
 
     async def _compare(self) -> None:
-        """Start what the server holds as ours and we do not: the reply that brought it was lost."""
+        """Hear of what the server holds as ours and we do not: the reply that brought it was lost."""
         held = await recover(self._store, self._link, self._lease.incarnation, self._names())
         self._compared = time.monotonic()
         known = self._jobs.keys() | {settlement.token for settlement in self._finished}
-        for taken in held:
-            if taken.token not in known:
-                self._start(taken)
+        self._heard += [taken for taken in held if taken.token not in known]
 
     def _names(self) -> Sequence[str]:
         return self._queues if self._queues is not None else self._store.queues
 
-    def _order(self) -> Sequence[str]:
-        """The queues in order; every fourth cycle begins with another of them, so that none starves."""
+    def _order(self, take: int) -> Sequence[str]:
+        """The queues in order; every fourth cycle that takes begins with another of them, so that none starves."""
         names = self._names()
-        self._turn += 1
-        if self._turn % 4 or len(names) < 2:
+        self._turn += take > 0
+        if not take or self._turn % 4 or len(names) < 2:
             return names
-        first = self._turn // 4 % len(names)
+        first = 1 + (self._turn // 4 - 1) % (len(names) - 1)
         return [*names[first:], *names[:first]]
 
     def _start(self, taken: Taken) -> None:
@@ -355,6 +362,5 @@ class Loop:
 
 def _heals(error: Exception) -> bool:
     """Whether the server will answer otherwise in a moment, or once its streams are made anew."""
-    return (
-        is_passing(error) or isinstance(error, ReadOnlyError) or any(word in str(error) for word in _HEALING)
-    )
+    passing = is_passing(error) or isinstance(error, ReadOnlyError | OutOfMemoryError)
+    return passing or any(word in str(error) for word in _HEALING)

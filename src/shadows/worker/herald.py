@@ -15,12 +15,21 @@ logger = logging.getLogger("shadows.worker")
 class Herald:
     """Runs beside the worker's cycle until cancelled."""
 
-    def __init__(self, shadow: Shadow, link: Link, lease: Lease, name: str, concurrency: int) -> None:
+    def __init__(
+        self,
+        shadow: Shadow,
+        link: Link,
+        lease: Lease,
+        name: str,
+        concurrency: int,
+        queues: tuple[str, ...] | None,
+    ) -> None:
         self._shadow = shadow
         self._link = link
         self._lease = lease
         self._name = name
         self._concurrency = concurrency
+        self._queues = queues
 
     async def announce(self) -> None:
         """Write it once."""
@@ -29,7 +38,7 @@ class Herald:
             self._name,
             shadow.clock.now_us() // 1000,
             self._concurrency,
-            shadow.store.queues,
+            self._queues or shadow.store.queues,
             tuple(sorted(shadow.tasks)),
         )
         await announce(shadow.store, self._link, self._lease.incarnation, said)

@@ -151,7 +151,7 @@ class Worker:
             await lease.start()
             stack.push_async_callback(self._leave, lease, reaper)
             stack.push_async_callback(loop.close)
-            herald = Herald(self.shadow, self._link, lease, self.name, self.concurrency)
+            herald = Herald(self.shadow, self._link, lease, self.name, self.concurrency, self.queues)
             await herald.announce()
             for duty in (reaper.run(), herald.run()):
                 stack.push_async_callback(_end, asyncio.create_task(duty, name=f"shadows:{self.name}"))
@@ -263,12 +263,15 @@ class Worker:
         self._running = True
         try:
             async with SharedContext():
-                await loop.run(finished)
+                try:
+                    await loop.run(finished)
+                finally:
+                    await loop.end()  # before what tasks share is closed
         finally:
             self._running = False
-            loop.cancel_running(Stop.SHUTDOWN)
             if self._grace_over is not None:
                 self._grace_over.cancel()
+                self._grace_over = None
 
     async def _all_done(self, cycled: Cycled) -> bool:
         if not cycled.unfinished:
