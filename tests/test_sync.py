@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -185,6 +185,27 @@ class TestLife:
     def test_a_thread_that_is_interrupted_leaves_nothing_behind_on_the_loop(self, sync: SyncShadow) -> None:
         execution = sync.add(greet)("Jane")
         threading.Thread(target=_interrupt_when_polling, args=(sync,)).start()
+        with pytest.raises(KeyboardInterrupt):
+            execution.get_result(timeout=30)
+        until_sync(lambda: not _polls(sync))
+        assert sync.cancel(execution.key)
+
+    @pytest.mark.parametrize("handed_over", [True, False])
+    def test_an_interruption_of_the_hand_over_itself_leaves_nothing_behind(
+        self, handed_over: bool, sync: SyncShadow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        execution = sync.add(greet)("Jane")
+        loop = sync._loop
+        assert loop is not None
+        hand_over = loop.call_soon_threadsafe
+
+        def interrupted(callback: Callable[..., object], *args: object) -> None:
+            monkeypatch.undo()
+            if handed_over:
+                hand_over(callback, *args)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
             execution.get_result(timeout=30)
         until_sync(lambda: not _polls(sync))

@@ -220,19 +220,26 @@ class SyncShadow:
         Raises:
             ShadowError: called from that very loop, which would wait for ever.
         """
+        call = _Call(coroutine)
         try:
-            self._check_thread()
+            self._check_thread()  # before the lock, whose holder may be waiting for this very loop
             with self._lock:
-                future = asyncio.run_coroutine_threadsafe(coroutine, self._open())
+                loop = self._open()
+                call.given_to = loop
+                loop.call_soon_threadsafe(call.start)
         except BaseException:
-            coroutine.close()
+            if call.given_to is None:
+                coroutine.close()
+            else:  # interrupted, perhaps after the loop had it
+                call.given_to.call_soon_threadsafe(call.abandon)
             raise
         try:
-            return future.result()
+            return call.outcome.result()
         except concurrent.futures.CancelledError:
             raise ShadowError(f"{self!r} was closed while this was waited for") from None
         except BaseException:
-            future.cancel()  # where this thread was interrupted, nobody waits for it any more
+            if not call.outcome.done():  # this thread was interrupted: nobody waits for it any more
+                loop.call_soon_threadsafe(call.abandon)
             raise
 
     def _check_thread(self) -> None:
@@ -276,6 +283,36 @@ class SyncShadow:
         self._lock = threading.Lock()
         self._loop = self._thread = None
         self._shadow.abandon()
+
+
+class _Call[T]:
+    """A coroutine on its way to the loop behind: from its hand-over on, only that loop's thread touches it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+        self.given_to: asyncio.AbstractEventLoop | None = None
+        self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def start(self) -> None:
+        """Run it."""
+        self._task = asyncio.ensure_future(self._coroutine)
+        self._task.add_done_callback(self._ended)
+
+    def abandon(self) -> None:
+        """End it, whether or not it has begun."""
+        if self._task is None:
+            self._coroutine.close()
+        else:
+            self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.outcome.cancel()
+        elif (error := task.exception()) is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
 
 
 def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
