@@ -170,3 +170,27 @@ async def test_what_is_sent_again_is_no_late_outcome(
 
 def test_a_full_server_is_waited_for() -> None:
     assert cycle_module._heals(OutOfMemoryError("command not allowed when used memory > 'maxmemory'."))
+
+
+async def test_an_outcome_that_comes_after_another_has_the_key_is_refused_and_told(
+    name: str, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await go.wait()
+
+    async with Shadow(name, url) as shadows, Worker(shadows) as worker:
+        execution = await shadows.add(work, key="k")()
+        running = asyncio.create_task(worker.run_until_finished())
+        await begun.wait()
+        keys, link = shadows.store.keys, shadows._link
+        number = (await link.request(b"HGET", keys["live"], "k")).partition(b"/")[2]
+        await link.request(b"XACK", keys.ready("default"), b"g", number)
+        await link.request(b"XDEL", keys.ready("default"), number)
+        await link.request(b"HDEL", keys["live"], "k")
+        go.set()
+        await running
+        assert "late outcome refused key=k" in caplog.text
+        assert (await execution.sync()).state is ExecutionState.UNKNOWN
