@@ -25,7 +25,8 @@ class Call:
     """One call of a task.
 
     `when_us` is the instant it is due, `unknown_since_us` the one since which no worker has known its function (0:
-    none has missed it), both in microseconds since the epoch; `arguments` is what `encode_arguments` wrote.
+    none has missed it), `expires_us` the one from which on it is not started any more (0: it never expires), all in
+    microseconds since the epoch; `arguments` is what `encode_arguments` wrote.
     """
 
     function: str
@@ -33,6 +34,7 @@ class Call:
     when_us: int
     unknown_since_us: int = 0
     headers: dict[str, str] | None = None
+    expires_us: int = 0
 
 
 class _CallFields(msgspec.Struct, array_like=True, gc=False):
@@ -41,6 +43,7 @@ class _CallFields(msgspec.Struct, array_like=True, gc=False):
     when_us: int
     unknown_since_us: int
     headers: dict[str, str] | None
+    expires_us: int = 0
 
 
 _DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
@@ -48,10 +51,9 @@ _DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
 
 def encode_call(call: Call) -> bytes:
     """A call as bytes."""
+    fields = (call.function, call.arguments, call.when_us, call.unknown_since_us, call.headers)
     try:
-        return _MARK + ENCODE(
-            (call.function, call.arguments, call.when_us, call.unknown_since_us, call.headers)
-        )
+        return _MARK + ENCODE((*fields, call.expires_us) if call.expires_us else fields)
     except UNENCODABLE as error:
         raise EncodingError(f"the call of {call.function!a} cannot travel: {error}") from error
 
@@ -62,7 +64,14 @@ def decode_call(data: bytes) -> Call:
         fields = _DECODE(body(data, "call"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError(f"the stored call is damaged: {error}") from error
-    return Call(fields.function, fields.arguments, fields.when_us, fields.unknown_since_us, fields.headers)
+    return Call(
+        fields.function,
+        fields.arguments,
+        fields.when_us,
+        fields.unknown_since_us,
+        fields.headers,
+        fields.expires_us,
+    )
 
 
 def body(data: bytes, what: str) -> bytes:

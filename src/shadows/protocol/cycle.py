@@ -70,6 +70,10 @@ class Cycled:
     """Tokens of running tasks to cancel."""
     leased: bool
     unfinished: int
+    strikes: int = 0
+    """The version of the strikes; 0 where there never were any."""
+    paused: str = ""
+    """The names of paused queues, each followed by a space; `*` is all."""
 
 
 async def cycle(

@@ -80,10 +80,18 @@ async def standing(store: Store, link: Link, keys: Sequence[str]) -> set[str]:
 
 
 def split_blob(blob: bytes) -> tuple[int, int, bytes]:
-    """The attempt, the deliveries and the call of what a stream or the parked calls hold.
+    """The attempt, the deliveries and the call of what a stream or the parked calls hold, without `unique_for`.
 
     Raises:
         ValueError: it is not of that shape.
     """
     attempt, deliveries, call = blob.split(b"/", 2)
+    if call.startswith(b"u"):
+        call = call[call.index(b"/") + 1 :]
     return int(attempt), int(deliveries), call
+
+
+def unique_ms(blob: bytes) -> int:
+    """For how long the key of what a stream holds stays taken after its end."""
+    _, _, call = blob.split(b"/", 2)
+    return int(call[1 : call.index(b"/")]) if call.startswith(b"u") else 0

@@ -8,7 +8,7 @@ from shadows.errors import InvalidName
 
 FIXED = (
     "meta", "queues", "wake", "due", "parked", "live", "permits", "held", "waiting", "windows", "leases", "workers",
-    "controls", "strikes", "ended", "ended:at", "dead", "dead:at", "producers",
+    "controls", "strikes", "ended", "ended:at", "dead", "dead:at", "producers", "progress",
 )  # fmt: skip
 """All keys but the queues' streams, in the order in which every script takes those that it needs."""
 

@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from .schedule import Item
+
 
 class Kind(enum.StrEnum):
     """The outcomes that `cycle.lua` understands."""
@@ -10,6 +12,7 @@ class Kind(enum.StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
     DEAD = "dead"
     RETRY = "retry"
     RELEASE = "release"
@@ -23,6 +26,8 @@ class Outcome:
     kind: Kind
     instant_ms: int = 0
     data: bytes = b""
+    followers: tuple[Item, ...] = ()
+    """What is scheduled with it: all of them, or the outcome is refused as a whole."""
 
 
 def completed(info: bytes = b"") -> Outcome:
@@ -38,6 +43,11 @@ def failed(info: bytes = b"") -> Outcome:
 def cancelled(info: bytes = b"") -> Outcome:
     """It was cancelled."""
     return Outcome(Kind.CANCELLED, 0, info)
+
+
+def expired(info: bytes = b"") -> Outcome:
+    """It was not started in time, and is not run."""
+    return Outcome(Kind.EXPIRED, 0, info)
 
 
 def dead(reason: str, info: bytes = b"") -> Outcome:

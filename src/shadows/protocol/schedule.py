@@ -37,6 +37,13 @@ class Item:
     """When to run it; 0 = at once."""
     call: bytes
     mode: Mode = Mode.ADD
+    unique_ms: int = 0
+    """For how long the key stays taken after its end."""
+
+    @property
+    def body(self) -> bytes:
+        """The call as it is stored."""
+        return b"u%d/%b" % (self.unique_ms, self.call) if self.unique_ms else self.call
 
 
 class LateBatch(Exception):
@@ -60,7 +67,7 @@ async def schedule(
     """
     arguments: list[Argument] = [stamp, producer, batch, PRODUCER_MEMORY_MS if remember else b"", len(items)]
     for item in items:
-        arguments += (item.mode.value, item.key, item.queue, item.instant_ms, item.call)
+        arguments += (item.mode.value, item.key, item.queue, item.instant_ms, item.body)
     reply = await store.call(link, _SCRIPT, *arguments)
     if reply[0] == b"LATE":
         raise LateBatch
