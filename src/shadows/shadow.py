@@ -4,13 +4,14 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self, overload
 
 from shadows.clock import Clock, SystemClock, as_datetime, as_instant_us
 from shadows.errors import ShadowError
+from shadows.events import Events, Watch
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.payload.call import Call, encode_call
 from shadows.protocol.batcher import Batcher
@@ -93,6 +94,7 @@ class Shadow:
         self.clock: Clock = clock or SystemClock()
         self.tasks = Registry(name)
         self._link = Link(address)
+        self._events = Events(self.store, self.clock)
         self._batcher: Batcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stack = AsyncExitStack()
@@ -108,6 +110,8 @@ class Shadow:
             sending = Link(self.store.address)
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(sending.close)
+            self._events = Events(self.store, self.clock)
+            stack.push_async_callback(self._events.close)
             await check_server(sending)
             await self.store.enroll(sending, (plan.queue for plan in self.plans()))
             self._batcher = batcher = Batcher(self.store, sending, self.clock.stamp)
@@ -240,6 +244,7 @@ class Shadow:
         self._inherited = (
             self._loop,
             self._link,
+            self._events,
             self._stack,
         )  # kept: ending them here would disturb the parent's
         self._loop = self._batcher = None
@@ -256,6 +261,11 @@ class Shadow:
         """Where the execution with that key stands, in the protocol's words."""
         self._check_open()
         return await find(self.store, self._link, key)
+
+    def watch(self, key: str) -> AbstractAsyncContextManager[Watch]:
+        """The news of the execution with that key, while one waits for them."""
+        self._check_open()
+        return self._events.watch(key)
 
     def plan(self, function_name: str) -> Plan | None:
         """The plan of the task with that name; None where this shadow does not know it."""

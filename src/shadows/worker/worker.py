@@ -25,8 +25,10 @@ from shadows.protocol.lease import announcements, drop
 from shadows.shadow import Shadow
 
 from .cycle import Loop
+from .gate import Gate
 from .herald import Herald
 from .lease import Lease
+from .progress import ProgressBoard
 from .quota import Quota
 from .reaper import Reaper
 from .runner import Runner, Stop
@@ -137,11 +139,16 @@ class Worker:
             )
             threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"shadows-{self.name}")
             stack.callback(threads.shutdown, wait=False)
-            self._runner = Runner(self, threads, self._unknown)
+            gate = Gate(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(gate.close)
+            board = ProgressBoard(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(board.close)
+            self._runner = Runner(self, threads, self._unknown, gate, board)
             self._loop = loop = Loop(
                 self.shadow,
                 self._runner,
                 lease,
+                board,
                 concurrency=self.concurrency,
                 queues=self.queues,
                 reconnection_delay=self._reconnection_delay.total_seconds(),
