@@ -2,12 +2,12 @@
 
 import asyncio
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
 from shadows.clock import as_datetime
-from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, TaskFailed
+from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, ShadowError, TaskFailed
 from shadows.payload.call import decode_call
 from shadows.payload.failures import revive
 from shadows.payload.outcomes import Record, decode_record
@@ -22,6 +22,8 @@ class Disposition(enum.StrEnum):
     SCHEDULED = "scheduled"
     ALREADY_SCHEDULED = "already_scheduled"
     """The key was taken by an unfinished execution, which stands; nothing was added."""
+    STRUCK = "struck"
+    """It is stricken: it was not scheduled, its key is free, and its call is kept among the dead letters."""
 
 
 class ExecutionState(enum.StrEnum):
@@ -107,6 +109,12 @@ class Execution[R]:
 
     def __repr__(self) -> str:
         return f"<Execution {self.function_name} key={self.key!r} {self.state.value}>"
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Its task; where that is not known here, a placeholder that bears its name."""
+        plan = self._source.plan(self.function_name)
+        return _placeholder(self.function_name) if plan is None else plan.function
 
     async def sync(self) -> "Execution[R]":
         """Look where the execution stands; answers itself."""
@@ -204,6 +212,14 @@ class Execution[R]:
                     f"{self!r} has ended or never was, and no result of it is kept: results stay for execution_ttl after "
                     "the end, and only where the codec carries them"
                 )
+
+
+def _placeholder(name: str) -> Callable[..., Any]:
+    async def placeholder(*args: object, **kwargs: object) -> None:  # noqa: ARG001 - takes whatever the task takes
+        raise ShadowError(f"the task {name!r} is not known here: register it")
+
+    placeholder.__name__ = placeholder.__qualname__ = name
+    return placeholder
 
 
 _UNFINISHED = {
