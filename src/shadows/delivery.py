@@ -61,7 +61,9 @@ class Delivery:
         if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
             await self._turn_away([ready])
             return self._struck(ready)
-        return await self._accepted(ready, await batcher.submit(ready.item))
+        answer = await batcher.submit(ready.item)
+        self._strikes.heard(batcher.strikes)
+        return await self._accepted(ready, answer)
 
     async def accept_many(
         self, calls: Iterable[Prepared], chunk_size: int, mode: Mode
@@ -107,6 +109,7 @@ class Delivery:
         """Add what became of calls; the first error is raised once all have an answer."""
         if replies := [reply for _, reply in handed if reply is not None]:
             await asyncio.wait(replies)
+            self._strikes.heard(self._open().strikes)
         errors: list[BaseException] = []
         for ready, reply in handed:
             if reply is None:

@@ -105,6 +105,10 @@ class Strikes:
         """Whether the last look is too long ago for a client to go by it."""
         return time.monotonic() > self._fresh_until
 
+    def heard(self, version: int) -> None:
+        """Take notice of the version that the server named beside another answer: a look for nothing."""
+        self._fresh_until = time.monotonic() + FRESH if version == self.version else 0.0
+
     async def keep_fresh(self) -> None:
         """Look again, all who ask meanwhile together; where the server does not answer, what is known still holds."""
         if self._looking is not None:
