@@ -1,5 +1,7 @@
 """Distributed background tasks on Redis streams: add a task now or later, and workers anywhere run it, at least once."""
 
+from shadows.agenda import Agenda
+from shadows.calls import TaskCall
 from shadows.dependencies import (
     CurrentExecution,
     CurrentShadow,
@@ -28,11 +30,14 @@ from shadows.errors import (
 )
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.shadow import Shadow
+from shadows.strike_list import StrikeList
+from shadows.strikes import Operator
 from shadows.sync import SyncExecution, SyncShadow
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 
 __all__ = [
+    "Agenda",
     "CurrentExecution",
     "CurrentShadow",
     "CurrentWorker",
@@ -47,6 +52,7 @@ __all__ = [
     "InvalidTask",
     "Logged",
     "NotAccepted",
+    "Operator",
     "Overloaded",
     "PayloadError",
     "Perpetual",
@@ -57,8 +63,10 @@ __all__ = [
     "Shadow",
     "ShadowError",
     "Shared",
+    "StrikeList",
     "SyncExecution",
     "SyncShadow",
+    "TaskCall",
     "TaskFailed",
     "TaskKey",
     "UnknownTasks",

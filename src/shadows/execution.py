@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypedDict, cast
 
 from shadows.clock import as_datetime, as_instant_us
-from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, TaskFailed
+from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, ShadowError, TaskFailed
 from shadows.events import Watch
 from shadows.payload.call import decode_call
 from shadows.payload.failures import revive
@@ -26,6 +26,8 @@ class Disposition(enum.StrEnum):
     SCHEDULED = "scheduled"
     ALREADY_SCHEDULED = "already_scheduled"
     """The key was taken by an unfinished execution, which stands; nothing was added."""
+    STRUCK = "struck"
+    """It is stricken: it was not scheduled, its key is free, and its call is kept among the dead letters."""
 
 
 class ExecutionState(enum.StrEnum):
@@ -149,16 +151,16 @@ class Execution[R]:
     def __repr__(self) -> str:
         return f"<Execution {self.function_name} key={self.key!r} {self.state.value}>"
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Its task; where that is not known here, a placeholder that bears its name."""
+        plan = self._source.plan(self.function_name)
+        return _placeholder(self.function_name) if plan is None else plan.function
+
     async def sync(self) -> "Execution[R]":
         """Look where the execution stands; answers itself."""
         self.update(await self._source.find(self.key))
         return self
-
-    @property
-    def function(self) -> Callable[..., Any]:
-        """The task itself; where it is not known here, a stand-in that has its name and cannot be called."""
-        plan = self._source.plan(self.function_name)
-        return _unknown(self.function_name) if plan is None else plan.function
 
     async def get_result(
         self, timeout: timedelta | float | None = None, deadline: datetime | None = None
@@ -341,16 +343,16 @@ def fence_of(token: str) -> int:
     return (int(ms) << 20) + int(nth) if dash else 0
 
 
-def _unknown(name: str) -> Callable[..., Any]:
-    def stand_in(*args: Any, **kwargs: Any) -> Any:  # noqa: ARG001 - it takes whatever the task takes
-        raise LookupError(f"the task {name!r} is not known here: register it to call it")
-
-    stand_in.__name__ = stand_in.__qualname__ = name
-    return stand_in
-
-
 def _text(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat()
+
+
+def _placeholder(name: str) -> Callable[..., Any]:
+    async def placeholder(*args: object, **kwargs: object) -> None:  # noqa: ARG001 - takes whatever the task takes
+        raise ShadowError(f"the task {name!r} is not known here: register it")
+
+    placeholder.__name__ = placeholder.__qualname__ = name
+    return placeholder
 
 
 _UNFINISHED = {

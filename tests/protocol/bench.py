@@ -25,7 +25,7 @@ from tests.support.servers import Server
 
 NAMES = (
     "enroll", "schedule", "replace", "cycle", "acquire", "beat", "announce", "resign", "reap", "cancel", "find", "tidy",
-    "progress",
+    "progress", "strike", "letter",
 )  # fmt: skip
 LIMITS = Limits(execution_ttl_ms=60_000, max_ended=100, max_dead=100)
 LEASE_MS = 1000

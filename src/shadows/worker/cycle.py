@@ -225,6 +225,8 @@ class Loop:
             if me == self._lease.incarnation:
                 self._heard[:0] = heard
             raise
+        if cycled.strikes != self._shadow.strikes.version:  # where this fails, the reply counts as lost
+            await self._shadow.strikes.refresh(cycled.strikes)
         for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
             self._finished.popleft()
             self._board.ended(settlement.token, settlement.key)

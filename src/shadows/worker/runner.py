@@ -8,6 +8,7 @@ task and of nothing else.
 
 import asyncio
 import contextvars
+import copy
 import enum
 import functools
 import inspect
@@ -15,12 +16,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from uncalled_for import FailedDependency, resolved_dependencies
 
 from shadows.clock import as_datetime
-from shadows.dependencies.behaviour import Ending
+from shadows.dependencies.behaviour import Behaviour, Ending
 from shadows.dependencies.context import Run, current_run
 from shadows.errors import PayloadError, TaskFailed
 from shadows.execution import Execution, ExecutionState
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shadows.worker")
 
+STRICKEN_PAUSE_MS = 1000
 MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
 
@@ -133,6 +136,8 @@ class Runner:
         except PayloadError as damage:
             logger.error("arguments cannot be read task=%s key=%s error=%s", plan.name, key, damage)  # noqa: TRY400
             return dead("undecodable", self._record(plan, job, run, describe_failure(damage)))
+        if self._shadow.strikes and self._shadow.strikes.forbid(plan, args, kwargs):
+            return self._turn_away(job, plan, call, run)
         if logger.isEnabledFor(logging.INFO):
             logger.info(
                 "task started task=%s(%s) key=%s attempt=%d",
@@ -157,6 +162,21 @@ class Runner:
                 plan.name, key, job.attempt, time.perf_counter() - began, how,
             )  # fmt: skip
         return self._follow(job, plan, call, run, result, error)
+
+    def _turn_away(self, job: Job, plan: Plan, call: Call, run: Run) -> Outcome:
+        """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
+        logger.warning("stricken, not run task=%s key=%s", plan.name, job.taken.key)
+        for behaviour in plan.injected.values():
+            if isinstance(behaviour, Behaviour):
+                run.behaviours.append(own := copy.copy(behaviour))
+                own.begin(job.attempt)
+        outcome = self._ask(job, plan, call, run, None)
+        if outcome is None:
+            return dead("stricken", self._record(plan, job, run, None))
+        # A chain without pauses would do nothing but turn in circles until it is restored.
+        soonest_ms = self._worker.now_us() // 1000 + STRICKEN_PAUSE_MS
+        outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
+        return outcome if self.quota is None else self.quota.cut(plan.name, job.taken.key, outcome)
 
     def _follow(
         self, job: Job, plan: Plan, call: Call, run: Run, result: object, error: BaseException | None
