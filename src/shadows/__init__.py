@@ -17,6 +17,7 @@ from shadows.errors import (
     InvalidName,
     InvalidTask,
     NotAccepted,
+    NotRequeued,
     Overloaded,
     PayloadError,
     ResultUnavailable,
@@ -27,15 +28,19 @@ from shadows.errors import (
     UnknownTasks,
 )
 from shadows.execution import Disposition, Execution, ExecutionState
+from shadows.letters import DeadLetter
 from shadows.shadow import Shadow
+from shadows.snapshot import Counts, FunctionCounts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
 from shadows.sync import SyncExecution, SyncShadow
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 
 __all__ = [
+    "Counts",
     "CurrentExecution",
     "CurrentShadow",
     "CurrentWorker",
+    "DeadLetter",
     "Depends",
     "Disposition",
     "EmbeddedUnavailable",
@@ -43,24 +48,30 @@ __all__ = [
     "Execution",
     "ExecutionCancelled",
     "ExecutionState",
+    "FunctionCounts",
     "InvalidName",
     "InvalidTask",
     "Logged",
     "NotAccepted",
+    "NotRequeued",
     "Overloaded",
     "PayloadError",
     "Perpetual",
+    "QueueCounts",
     "ResultUnavailable",
     "Retry",
+    "RunningExecution",
     "ServerUnreachable",
     "ServerUnsupported",
     "Shadow",
     "ShadowError",
     "Shared",
+    "Snapshot",
     "SyncExecution",
     "SyncShadow",
     "TaskFailed",
     "TaskKey",
     "UnknownTasks",
     "Worker",
+    "WorkerInfo",
 ]

@@ -1,8 +1,13 @@
--- keys: due parked live
+-- keys: due parked live waiting
 -- Takes away whatever stands for a key; false, with nothing written, where that cannot be done.
 local function retire(key, mark)
-  if mark == '~due' then
-    call('ZREM', due, key)
+  local order, name = mark:match('^~wait/([^/]*)/(.*)$')
+  if mark == '~due' or order then
+    if order then
+      call('ZREM', waiting, name .. '\0' .. order .. '\0' .. key)
+    else
+      call('ZREM', due, key)
+    end
     call('HDEL', parked, key)
   else
     local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
