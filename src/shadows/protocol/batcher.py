@@ -46,6 +46,8 @@ class Batcher:
         self._patience = patience
         self._producer = secrets.token_hex(8)
         self._batch = 0
+        self.strikes = 0
+        """The version of the strikes, as the last batch was told."""
         self._remember_until = 0.0
         self._queue: deque[_Waiting] = deque()
         self._wanted = asyncio.Event()
@@ -132,7 +134,7 @@ class Batcher:
             try:
                 if missing := queues.difference(self._store.queues):
                     await self._store.enroll(self._link, missing)
-                answers = await schedule(
+                answers, self.strikes = await schedule(
                     self._store,
                     self._link,
                     self._producer,

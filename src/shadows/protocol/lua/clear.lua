@@ -1,6 +1,6 @@
 -- Removes a page of what is pending: what waits, then what is ready, then what is scheduled. What runs is left alone.
--- keys: queues due parked live waiting windows permits held leases controls ended ended:at producers progress
--- with: limits time streams given controls retire endings
+-- keys: due parked live waiting windows permits held leases controls ended ended:at producers progress
+-- with: limits time streams events given controls permits retire endings
 -- KEYS: the streams of all queues
 -- ARGV: instant, '', ms to keep a record, records at most, dead letters at most, most
 -- Reply: OK, how many were removed, 1 where more are left | QUEUES
@@ -76,4 +76,5 @@ if seen < most and idle then
 else
   sweep(2 * seen + 10)
 end
+publish('')
 return {'OK', removed, seen < most and 0 or 1}

@@ -1,6 +1,6 @@
 -- Makes a dead letter a task again: ready, under its own key, as if it were added.
 -- keys: queues due parked live dead dead:at
--- with: time streams places
+-- with: time streams events places
 -- KEYS: the streams of all queues
 -- ARGV: instant, id, the call to run ('' = the letter's own)
 -- Reply: REQUEUED | NONE (no letter has the id) | TAKEN (its key is an unfinished execution's) | LOST (its call is gone)
@@ -22,4 +22,6 @@ call('ZREM', due, '')                               -- from here on nothing is r
 call('HDEL', dead, id)
 call('ZREM', dead_at, id)
 place(queue, key, '1/0/' .. (ARGV[3] ~= '' and ARGV[3] or body), 0)
+tell('queued', key)
+publish('')
 return {'REQUEUED'}

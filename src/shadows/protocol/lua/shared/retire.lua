@@ -1,4 +1,4 @@
--- keys: due parked live waiting
+-- keys: due parked live held waiting
 -- Takes away whatever stands for a key; false, with nothing written, where that cannot be done.
 local function retire(key, mark)
   local order, name = mark:match('^~wait/([^/]*)/(.*)$')
@@ -9,12 +9,14 @@ local function retire(key, mark)
       call('ZREM', due, key)
     end
     call('HDEL', parked, key)
+    if holding then call('HDEL', held, '~' .. key) end
   else
     local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
     if not (queue and good(queue)) then return false end
     unwatch(mark, queue, id)
     call('XACK', stream[queue], 'g', id)
     call('XDEL', stream[queue], id)
+    unhold(mark)
   end
   call('HDEL', live, key)
   return true
