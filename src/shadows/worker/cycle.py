@@ -39,6 +39,7 @@ from shadows.shadow import Shadow
 from .lease import Lease
 from .progress import ProgressBoard
 from .runner import Job, Runner, Stop
+from .turns import Turns
 
 logger = logging.getLogger("shadows.worker")
 
@@ -66,6 +67,7 @@ class Loop:
         *,
         concurrency: int,
         queues: Sequence[str] | None,
+        turns: Turns,
         reconnection_delay: float,
         check_interval: float,
         resolution: float,
@@ -77,6 +79,7 @@ class Loop:
         self._board = board
         self.concurrency = concurrency
         self._queues = queues
+        self._turns = turns
         self._reconnection_delay = reconnection_delay
         self._check_interval = check_interval
         self._resolution = resolution
@@ -90,7 +93,6 @@ class Loop:
         self._listening: asyncio.Task[Heard] | None = None
         self._wanted = asyncio.Event()
         self._stopping = False
-        self._turn = 0
         self._compared = time.monotonic()
         self._adrift = False
         self._deaf_until = 0.0
@@ -297,13 +299,7 @@ class Loop:
         return self._queues if self._queues is not None else self._store.queues
 
     def _order(self, take: int) -> Sequence[str]:
-        """The queues in order; every fourth cycle that takes begins with another of them, so that none starves."""
-        names = self._names()
-        self._turn += take > 0
-        if not take or self._turn % 4 or len(names) < 2:
-            return names
-        first = 1 + (self._turn // 4 - 1) % (len(names) - 1)
-        return [*names[first:], *names[:first]]
+        return self._turns.order(self._names(), take)
 
     def _start(self, taken: Taken) -> None:
         job = self._jobs[taken.token] = Job(taken)

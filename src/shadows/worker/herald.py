@@ -37,7 +37,7 @@ class Herald:
         shadow = self._shadow
         said = Announcement(
             self._name,
-            shadow.clock.now_us() // 1000,
+            (shadow.clock.now_us() + self._lease.offset_us) // 1000,
             self._concurrency,
             self._queues or shadow.store.queues,
             tuple(sorted(shadow.tasks)),
