@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -39,6 +39,9 @@ logger = logging.getLogger("shadows.worker")
 
 SHORTEST_LEASE = timedelta(milliseconds=200)
 LONGEST = timedelta(days=3650)
+
+type Around = Callable[["Worker"], AbstractAsyncContextManager[None]]
+"""What is entered around a worker while it runs."""
 
 
 class Worker:
@@ -223,6 +226,20 @@ class Worker:
         else:
             loop.cancel_running(Stop.SHUTDOWN)
 
+    def retire(self) -> None:
+        """Take nothing more and let running tasks finish, however long they take; `stop` may follow."""
+        self._opened()[0].stop()
+
+    def stop_after(self, runs: int, then: Callable[[], None]) -> None:
+        """Start so many runs more, then call `then` and `retire`."""
+        loop = self._opened()[0]
+
+        def spent() -> None:
+            then()
+            loop.stop()
+
+        loop.limit(runs, spent)
+
     def now_us(self) -> int:
         """The present instant in microseconds, by the server's clock as nearly as it is known here."""
         return self.shadow.clock.now_us() + (self._lease.offset_us if self._lease else 0)
@@ -235,6 +252,7 @@ class Worker:
         url: str | None = None,
         tasks: Sequence[str] = (),
         until_finished: bool = False,
+        around: Around | None = None,
         **options: object,
     ) -> None:
         """Open a shadow and a worker and run it, as the command line does: SIGTERM and SIGINT stop it gracefully.
@@ -243,6 +261,7 @@ class Worker:
             shadows_name, url: as of `Shadow`.
             tasks: collections to register, each `module:member`.
             until_finished: end when nothing is left to do, instead of going on.
+            around: entered with the worker while it runs, after the signal handlers are set.
             options: as of `Worker`.
 
         Raises:
@@ -261,7 +280,8 @@ class Worker:
                 "worker started worker=%s shadow=%s tasks=%d", worker.name, shadow.name, len(shadow.tasks)
             )
             try:
-                await (worker.run_until_finished() if until_finished else worker.run_forever())
+                async with around(worker) if around else nullcontext():
+                    await (worker.run_until_finished() if until_finished else worker.run_forever())
             finally:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.remove_signal_handler(number)
