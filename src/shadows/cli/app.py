@@ -1,12 +1,14 @@
-"""The command `shadows` and its commands; wrong input ends in one line and a non-zero exit, never in a traceback."""
+"""The command `shadows`, put together; wrong input ends in one line and a non-zero exit, never in a traceback.
 
+What a command needs is imported inside it, so that help and completion, which run at every press of a key, are quick.
+"""
+
+import os
 import sys
 from importlib.metadata import version as _installed
 from typing import Annotated, Any
 
 import typer
-
-from shadows.errors import InvalidName, InvalidTask, ShadowError
 
 from .worker import worker
 
@@ -18,6 +20,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(worker)
+
+BROKEN_PIPE = 141
+"""As a shell reports who was ended by the signal."""
 
 
 @app.command()
@@ -43,7 +48,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0, 1 where something failed, 2 where what was given cannot be used, 130 where it was interrupted.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _quiet()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -51,14 +61,19 @@ def run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="shadows", standalone_mode=False)
-    except (InvalidName, InvalidTask, ValueError) as error:
-        return _complain(error, 2)
-    except ShadowError as error:
-        return _complain(error, 1)
     except typer.TyperException as error:  # wrong usage, in the parser's words
         words: Any = error
         message, code = str(words.format_message()), int(words.exit_code)
         return _complain(message, code) if message else code
+    except typer.Abort:
+        return _complain("not confirmed, so nothing was done", 1)
+    except Exception as error:
+        from shadows.worker.exits import exit_code_of
+
+        known = exit_code_of(error)
+        if known is None:
+            raise
+        return _complain(error, known)
     return code if isinstance(code, int) else 0
 
 
@@ -66,3 +81,9 @@ def _complain(message: object, code: int) -> int:
     text = " ".join(str(message).split())
     typer.echo(f"shadows: {text}", err=True)
     return code
+
+
+def _quiet() -> int:
+    """Nobody reads what we write any more: write nothing else, at the interpreter's end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
