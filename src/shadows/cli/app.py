@@ -10,7 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
+from .adding import add, builtin
+from .clear import clear
+from .dead import dead
+from .dev import dev
+from .doctor import doctor
+from .pausing import pause, resume
+from .snapshot import snapshot
+from .strikes import restore, strike, strikes
+from .top import top
+from .watch import watch
 from .worker import worker
+from .workers import workers
 
 app = typer.Typer(
     name="shadows",
@@ -19,19 +30,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(worker)
+_WORK, _SEE, _OPERATE, _OTHER = "Run", "See", "Operate", "More"
+for panel, commands in {
+    _WORK: (worker, dev, add),
+    _SEE: (snapshot, top, watch, doctor, strikes),
+    _OPERATE: (pause, resume, strike, restore, clear),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(builtin, name="tasks", rich_help_panel=_WORK)
+app.add_typer(workers, name="workers", rich_help_panel=_SEE)
+app.add_typer(dead, name="dead", rich_help_panel=_OPERATE)
 
 BROKEN_PIPE = 141
 """As a shell reports who was ended by the signal."""
 
 
-@app.command()
+@app.command(rich_help_panel=_OTHER)
 def version() -> None:
     """Print the version."""
     typer.echo(_installed("shadow-task"))
 
 
-@app.command()
+@app.command(rich_help_panel=_OTHER)
 def demo(
     speed: Annotated[float, typer.Option(help="How fast: 2 is twice as fast.", min=0.1, max=20)] = 1.0,
 ) -> None:

@@ -1,16 +1,13 @@
 """The options that several commands share, and the shadow that they name."""
 
 import os
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .durations import parse_duration, parse_instant
-
-if TYPE_CHECKING:
-    from shadows import Shadow
 
 
 def duration(text: str | timedelta) -> timedelta:
@@ -33,9 +30,7 @@ def instant(text: str | datetime) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
-Name = Annotated[
-    str, typer.Option("--shadows", envvar="SHADOWS_NAME", metavar="NAME", help="Which shadow.")
-]
+Name = Annotated[str, typer.Option("--shadows", envvar="SHADOWS_NAME", metavar="NAME", help="Which shadow.")]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -80,9 +75,15 @@ Delay = Annotated[
 ]
 Key = Annotated[
     str | None,
-    typer.Option("--key", help="Its key: a second one with it is ignored while one stands.", show_default="a random one"),
+    typer.Option(
+        "--key",
+        help="Its key: a second one with it is ignored while one stands.",
+        show_default="a random one",
+    ),
 ]
-Queue = Annotated[str | None, typer.Option("--queue", help="The queue it goes through.", show_default="the task's own")]
+Queue = Annotated[
+    str | None, typer.Option("--queue", help="The queue it goes through.", show_default="the task's own")
+]
 
 
 def server_url(url: str | None, url_file: Path | None) -> str | None:
@@ -110,16 +111,6 @@ def server_url(url: str | None, url_file: Path | None) -> str | None:
     return held
 
 
-def shadow_at(name: str, url: str | None, url_file: Path | None, tasks: list[str] | None = None) -> "Shadow":
-    """The shadow that the common options name, with these tasks registered; not open yet."""
-    from shadows import Shadow
-
-    shadow = Shadow(name, server_url(url, url_file))
-    for path in tasks or ():
-        shadow.register_collection(path)
-    return shadow
-
-
 def chosen_instant(when: datetime | None, delay: timedelta | None) -> datetime | None:
     """The instant that `--when` or `--in` names.
 
@@ -129,7 +120,5 @@ def chosen_instant(when: datetime | None, delay: timedelta | None) -> datetime |
     if when is not None and delay is not None:
         raise typer.BadParameter("--when and --in both say when it is to run: give one of them")
     if delay is not None:
-        from datetime import UTC
-
         return datetime.now(UTC) + delay
     return when

@@ -7,7 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -52,7 +52,20 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 _SHORT = {name.rpartition(".")[2]: name for name in _READERS if "." in name}
 _TYPED = re.compile(r"([A-Za-z_][\w.]*):(.*)", re.DOTALL)
 # What looks like a type and is none that can be given here; all other words before a colon are part of a text.
-_MEANT = {"list", "tuple", "dict", "set", "frozenset", "complex", "object", "bytearray", "integer", "number", "string", "boolean"}
+_MEANT = {
+    "list",
+    "tuple",
+    "dict",
+    "set",
+    "frozenset",
+    "complex",
+    "object",
+    "bytearray",
+    "integer",
+    "number",
+    "string",
+    "boolean",
+}
 
 
 def parse_value(text: str) -> Any:

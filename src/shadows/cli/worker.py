@@ -246,7 +246,7 @@ def worker(
         "concurrency": concurrency,
         "queues": _queues(queues),
     }
-    said = {"dependencies": dependencies, "fallback_task": fallback_task}
+    said: dict[str, Any] = {"dependencies": dependencies, "fallback_task": fallback_task}
     said |= {"healthcheck_port": healthcheck_port, "metrics_port": metrics_port}
     options |= {option: value for option, value in said.items() if value is not None}
     if not schedule_automatic_tasks:
@@ -277,7 +277,9 @@ def _queues(given: list[str] | None) -> list[str] | dict[str, int] | None:
     for text in given:
         queue, equals, weight = text.partition("=")
         if equals and not (weight.isdecimal() and int(weight) > 0):
-            raise typer.BadParameter(f"--queues {text!r}: a weight is a whole number, at least 1, as in critical=3")
+            raise typer.BadParameter(
+                f"--queues {text!r}: a weight is a whole number, at least 1, as in critical=3"
+            )
         weights[queue] = int(weight) if equals else 1
     return weights if any("=" in text for text in given) else list(weights)
 

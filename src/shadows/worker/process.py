@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -84,7 +84,7 @@ class Ward:
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     @asynccontextmanager
-    async def around(self, worker: Worker) -> AsyncIterator[None]:
+    async def around(self, worker: Worker) -> AsyncGenerator[None]:
         """Beside the worker while it runs."""
         loop = asyncio.get_running_loop()
         resident = resident_bytes()

@@ -22,8 +22,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from shadows import embedded
 
 from .exits import FAILED
 from .orders import Orders
@@ -51,6 +54,7 @@ class Process:
         self.failure: tuple[int, str] | None = None
         self.code = 0
         self.killed = False
+        self.renewed = False
         self._process = process
         self._began = time.monotonic()
         self._writer: asyncio.StreamWriter
@@ -129,6 +133,7 @@ class Supervisor:
         self._name = name
         self._living: set[Process] = set()
         self._stop = asyncio.Event()
+        self._renewed = asyncio.Event()
         self._asked = 0
         self._ever_ready = False
         self._stillborn = 0
@@ -144,6 +149,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         try:
+            await self._enter_memory()
+            logger.info("supervisor started processes=%d", self._count)
             async with asyncio.TaskGroup() as group:
                 for slot in range(1, self._count + 1):
                     group.create_task(self._keep(slot, group), name=f"shadows:slot:{slot}")
@@ -155,11 +162,26 @@ class Supervisor:
         logger.info("supervisor stopped")
         return self._failure or (0, "")
 
+    async def _enter_memory(self) -> None:
+        """Where the engine is private to one process, that one is this, and the workers are told its socket."""
+        url = self._orders.options.get("url")
+        if isinstance(url, str) and url.startswith("memory:"):
+            socket_path = await asyncio.to_thread(embedded.enter, url)
+            options = {**self._orders.options, "url": f"unix://{socket_path}"}
+            self._orders = replace(self._orders, options=options)
+
     def stop(self) -> None:
         """Have all workers stop gracefully; called again, now."""
         self._asked += 1
         self._stop.set()
         for process in list(self._living):
+            self._tell_to_stop(process)
+
+    def renew(self) -> None:
+        """Have each worker end gracefully and another start in its place, at once, as their code has changed."""
+        self._renewed.set()
+        for process in list(self._living):
+            process.renewed = True
             self._tell_to_stop(process)
 
     def _tell_to_stop(self, process: Process) -> None:
@@ -184,10 +206,12 @@ class Supervisor:
                     continue
                 if not self._is_to_be_replaced(process):
                     return
-                short_lives = short_lives + 1 if process.lived < SHORT_LIFE else 0
+                short = process.lived < SHORT_LIFE and not process.renewed
+                short_lives = short_lives + 1 if short else 0
             if short_lives:
+                self._renewed.clear()
                 pause = min(FIRST_PAUSE * 2 ** (short_lives - 1), LAST_PAUSE)
-                await _first(self._stop.wait(), asyncio.sleep(pause))
+                await _first(self._stop.wait(), self._renewed.wait(), asyncio.sleep(pause))
 
     async def _start(self, slot: int, group: asyncio.TaskGroup) -> Process:
         name = f"{self._name}-{slot}" if self._name and self._count > 1 else self._name
@@ -203,7 +227,7 @@ class Supervisor:
             await process.attend(reader, self._is_ready)
         finally:
             self._living.discard(process)
-        if process.killed:
+        if process.killed and self._stop.is_set():
             self._fail(FAILED, f"the worker process {process.name} did not end and was killed")
 
     def _is_ready(self) -> None:
@@ -227,7 +251,10 @@ class Supervisor:
         if not self._ever_ready:
             self._stillborn += 1
             if self._stillborn == MOST_STILLBORN:
-                self._fail(FAILED, f"{MOST_STILLBORN} worker processes died (the last with {process.code}), and none was ever ready")
+                self._fail(
+                    FAILED,
+                    f"{MOST_STILLBORN} worker processes died (the last with {process.code}), and none was ever ready",
+                )
                 return False
         return True
 
