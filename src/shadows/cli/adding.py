@@ -61,10 +61,10 @@ def add(
         args = [parse_value(text) for text in arguments or ()]
         kwargs = parse_named(named or ())
         _fit(plan, args, kwargs, arguments or (), named or ())
-        adding = shadow.add(plan.name, at, key, queue=queue)
-        execution = ask(shadow, lambda _: adding(*args, **kwargs))
+        call = shadow.call(plan.name, at, key, queue=queue)(*args, **kwargs)
     except (TypeError, ValueError) as error:  # arguments that do not fit, or cannot travel
         raise typer.BadParameter(str(error)) from None
+    (execution,) = ask(shadow, lambda shadow: shadow.add_many([call]))
     _tell(shadows, execution, as_json=as_json)
 
 
@@ -208,6 +208,6 @@ def _add_builtin(
 ) -> None:
     from shadows import tasks
 
-    adding = shadow.add(getattr(tasks, task), chosen_instant(when, delay), key, queue=queue)
-    execution: Execution[Any] = ask(shadow, lambda _: adding(argument))
+    call = shadow.call(getattr(tasks, task), chosen_instant(when, delay), key, queue=queue)(argument)
+    (execution,) = ask(shadow, lambda shadow: shadow.add_many([call]))
     _tell(shadow.name, execution, as_json=as_json)
