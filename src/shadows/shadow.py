@@ -23,6 +23,7 @@ from shadows.protocol.store import Store
 from shadows.tasks.collections import load_collection
 from shadows.tasks.plan import Plan
 from shadows.tasks.registry import Registry
+from shadows.telemetry.meter import Meter, Telling
 
 DEFAULT_URL = "redis://localhost:6379/0"
 MAX_CALL_BYTES = 1024 * 1024
@@ -92,6 +93,7 @@ class Shadow:
         self.limits = Limits(execution_ttl // timedelta(milliseconds=1), max_ended, max_dead)
         self.clock: Clock = clock or SystemClock()
         self.tasks = Registry(name)
+        self.meter = Meter(name)
         self._link = Link(address)
         self._batcher: Batcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -206,14 +208,19 @@ class Shadow:
         def accept(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Execution[Any]]:
             arguments = plan.encode(args, kwargs)
             due_us = self.clock.now_us() if when_us is None else when_us
-            call = encode_call(Call(plan.name, arguments, due_us))
+            fixed = key or uuid.uuid4().hex
+            telling = self.meter.sending(plan.name, target, fixed) if self.meter.awake() else None
+            call = encode_call(
+                Call(plan.name, arguments, due_us, headers=None if telling is None else telling.headers)
+            )
             if len(call) > MAX_CALL_BYTES:
                 raise ValueError(
                     f"{plan.name}: its arguments take {len(call):,} bytes, a call may have {MAX_CALL_BYTES:,}: store the "
                     "data elsewhere and pass a reference to it"
                 )
-            item = Item(key or uuid.uuid4().hex, target, 0 if when_us is None else -(-when_us // 1000), call)
-            return self._accept(item, plan.name, args, kwargs, due_us)
+            item = Item(fixed, target, 0 if when_us is None else -(-when_us // 1000), call)
+            accepted = self._accept(item, plan.name, args, kwargs, due_us)
+            return accepted if telling is None else self._told(telling, item, accepted)
 
         return accept
 
@@ -233,6 +240,8 @@ class Shadow:
             raise ShadowError(
                 f"the execution {key!r} stands in a queue whose key holds something else: mend that key first"
             )
+        if answer is not Cancelled.NONE:
+            self.meter.cancelled()
         return answer is not Cancelled.NONE
 
     def abandon(self) -> None:
@@ -280,6 +289,14 @@ class Shadow:
             disposition=Disposition.SCHEDULED,
             state=ExecutionState.SCHEDULED if later else ExecutionState.QUEUED,
         )
+
+    async def _told(
+        self, telling: Telling, item: Item, accepted: Coroutine[Any, Any, Execution[Any]]
+    ) -> Execution[Any]:
+        with telling:
+            execution = await accepted
+            telling.answered(item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
+            return execution
 
     def _plan(self, function: Callable[..., Any] | str) -> Plan:
         if not isinstance(function, str):

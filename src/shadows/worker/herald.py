@@ -6,6 +6,7 @@ import logging
 from shadows.protocol.connection import Link
 from shadows.protocol.lease import Announcement, announce
 from shadows.shadow import Shadow
+from shadows.telemetry.meter import beat
 
 from .lease import Lease
 
@@ -48,6 +49,7 @@ class Herald:
         while True:
             await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
             try:
+                await beat(self._shadow, self._link)
                 await self.announce()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 logger.warning("worker not announced worker=%s error=%s", self._name, error)
