@@ -25,7 +25,8 @@ from tests.support.servers import Server
 
 NAMES = (
     "enroll", "schedule", "replace", "cycle", "acquire", "beat", "announce", "resign", "reap", "cancel", "find", "tidy",
-    "progress", "strike", "letter",
+    "progress", "strike", "letter", "attend", "depth",
+    "look", "crew", "clear", "purge", "pause", "letters", "requeue", "discard",
 )  # fmt: skip
 LIMITS = Limits(execution_ttl_ms=60_000, max_ended=100, max_dead=100)
 LEASE_MS = 1000

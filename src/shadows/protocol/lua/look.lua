@@ -83,6 +83,7 @@ for i = 4, 3 + n * 4, 4 do
     repeat
       local items = call('XRANGE', stream[queue], start, '+', 'COUNT', math.min(10, most - found))
       for _, item in ipairs(items) do
+        if bytes <= 0 then break end
         local fields = item[2]
         local ours = #fields == 4 and fields[1] == 'k' and fields[3] == 'c'
         add(item[1], ours and fields[2] or '', item[1], ours and fields[4] or '')
