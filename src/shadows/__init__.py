@@ -19,6 +19,7 @@ from shadows.errors import (
     InvalidName,
     InvalidTask,
     NotAccepted,
+    NotRequeued,
     Overloaded,
     PayloadError,
     ResultUnavailable,
@@ -29,7 +30,9 @@ from shadows.errors import (
     UnknownTasks,
 )
 from shadows.execution import Disposition, Execution, ExecutionState
+from shadows.letters import DeadLetter
 from shadows.shadow import Shadow
+from shadows.snapshot import Counts, FunctionCounts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
 from shadows.strike_list import StrikeList
 from shadows.strikes import Operator
 from shadows.sync import SyncExecution, SyncShadow
@@ -38,9 +41,11 @@ from shadows.worker import Worker
 
 __all__ = [
     "Agenda",
+    "Counts",
     "CurrentExecution",
     "CurrentShadow",
     "CurrentWorker",
+    "DeadLetter",
     "Depends",
     "Disposition",
     "EmbeddedUnavailable",
@@ -48,21 +53,26 @@ __all__ = [
     "Execution",
     "ExecutionCancelled",
     "ExecutionState",
+    "FunctionCounts",
     "InvalidName",
     "InvalidTask",
     "Logged",
     "NotAccepted",
+    "NotRequeued",
     "Operator",
     "Overloaded",
     "PayloadError",
     "Perpetual",
+    "QueueCounts",
     "ResultUnavailable",
     "Retry",
+    "RunningExecution",
     "ServerUnreachable",
     "ServerUnsupported",
     "Shadow",
     "ShadowError",
     "Shared",
+    "Snapshot",
     "StrikeList",
     "SyncExecution",
     "SyncShadow",
@@ -71,4 +81,5 @@ __all__ = [
     "TaskKey",
     "UnknownTasks",
     "Worker",
+    "WorkerInfo",
 ]

@@ -46,6 +46,10 @@ class NotAccepted(ShadowError):
     """A call that the server could not take: its queue's key holds something that is not a stream."""
 
 
+class NotRequeued(ShadowError):
+    """A dead letter that cannot be run again, or is no more; the message says why. Nothing was changed."""
+
+
 class TaskFailed(ShadowError):
     """A task's exception whose own class is neither a builtin nor declared here.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -13,13 +13,17 @@ from shadows.caller import Caller
 from shadows.clock import Clock, SystemClock
 from shadows.delivery import Delivery
 from shadows.errors import ShadowError
+from shadows.events import Events, Watch
 from shadows.execution import Execution, ExecutionState
+from shadows.letters import DeadLetter, discard, list_letters, requeue
 from shadows.protocol.batcher import Batcher
 from shadows.protocol.connection import Address, Link, check_server, url_or_default
 from shadows.protocol.cycle import Limits
 from shadows.protocol.execution import Cancelled, Found, cancel, find
-from shadows.protocol.keys import check_key
+from shadows.protocol.keys import check_key, check_queue
+from shadows.protocol.operator import ALL, clear, pause, purge, resume
 from shadows.protocol.store import Store
+from shadows.snapshot import Snapshot, View, WorkerInfo, list_workers, take_snapshot
 from shadows.strike_list import Strikes
 from shadows.strikes import Operator, Strike, check_parameter
 from shadows.tasks.function import check_function, name_of
@@ -75,6 +79,7 @@ class Shadow(Caller):
         self.clock: Clock = clock or SystemClock()
         self.tasks = Registry(name)
         self._link = Link(address)
+        self._events = Events(self.store, self.clock)
         self.strikes = Strikes(self.store, self._opened_link, self.clock.stamp)
         self._delivery = Delivery(
             self, self.store, self._check_open, self._opened_link, self.strikes, self.limits, self.clock
@@ -94,6 +99,8 @@ class Shadow(Caller):
             self._link, sending = Link(self.store.address), Link(self.store.address)  # of this loop
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(sending.close)
+            self._events = Events(self.store, self.clock)
+            stack.push_async_callback(self._events.close)
             await check_server(sending)
             await self.store.enroll(sending, (plan.queue for plan in self.plans()))
             await self.strikes.refresh(link=sending)
@@ -232,6 +239,7 @@ class Shadow(Caller):
         self._inherited = (
             self._loop,
             self._link,
+            self._events,
             self._stack,
         )  # kept: ending them here would disturb the parent's
         self._loop = self._batcher = None
@@ -248,6 +256,115 @@ class Shadow(Caller):
         """Where the execution with that key stands, in the protocol's words."""
         self._check_open()
         return await find(self.store, self._link, key)
+
+    def watch(self, key: str) -> AbstractAsyncContextManager[Watch]:
+        """The news of the execution with that key, while one waits for them."""
+        self._check_open()
+        return self._events.watch(key)
+
+    async def snapshot(self, *, limit: int = 1000) -> Snapshot:
+        """What is scheduled, ready, running, waiting and dead, and who is alive.
+
+        Totals are exact whatever there is; a backlog is never loaded whole.
+
+        Args:
+            limit: how many of each kind (scheduled, ready, waiting, running) to list at most. Default 1000; 0 lists none.
+
+        Raises:
+            ValueError: a negative limit.
+            ServerUnreachable: no answer.
+        """
+        return await take_snapshot(self._view(), limit)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The living workers, by name: each has its lease, and was heard of lately (`missed_heartbeats`)."""
+        return await list_workers(self._view())
+
+    async def task_workers(self, name: str) -> list[WorkerInfo]:
+        """The living workers that can run the task of that name."""
+        return [worker for worker in await self.workers() if name in worker.tasks]
+
+    async def clear(self) -> int:
+        """Remove all that is scheduled, waiting or ready; how many tasks that were.
+
+        They end as cancelled and their keys are free at once. What runs goes on. Where no worker is alive and nothing
+        runs, the records of what ended and the bookkeeping of limits go too. Dead letters, strikes and pauses stay. What is
+        added meanwhile may be removed or not.
+
+        Raises:
+            ServerUnreachable: no answer; some may have been removed, and clearing again removes the others.
+        """
+        self._check_open()
+        total, more = 0, True
+        while more:
+            removed, more = await clear(self.store, self._link, self.limits, stamp=self.clock.stamp())
+            total += removed
+        return total
+
+    async def purge(self) -> None:
+        """Remove everything of this shadow from the server, running tasks, dead letters and strikes too: as if it never was.
+
+        For the ends of tests, and for good: workers that are alive lose what they run.
+        """
+        self._check_open()
+        await purge(self.store, self._link)
+
+    async def pause(self, queue: str | None = None) -> None:
+        """Have workers take nothing more from a queue, from their next cycle on, until `resume`; restarts change nothing.
+
+        What runs goes on, what is added is kept.
+
+        Args:
+            queue: which; it need not exist yet. Default: all, those to come too.
+
+        Raises:
+            InvalidName: not a queue's name.
+        """
+        self._check_open()
+        await pause(self.store, self._link, ALL if queue is None else check_queue(queue))
+
+    async def resume(self, queue: str | None = None) -> None:
+        """Have workers take from a queue again.
+
+        Args:
+            queue: which; while all are paused (`pause()`) it stays paused with them. Default: all, whichever were paused.
+
+        Raises:
+            InvalidName: not a queue's name.
+        """
+        self._check_open()
+        await resume(self.store, self._link, ALL if queue is None else check_queue(queue))
+
+    async def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
+        """What failed for good, newest first.
+
+        Args:
+            limit: how many at most. Default 100.
+            before: the id of the last one of the page before. Default: begin with the newest.
+
+        Raises:
+            ValueError: a limit below 1, or no letter has the id `before` any more.
+        """
+        return await list_letters(self._view(), limit, before)
+
+    async def requeue(self, id: str) -> Execution[Any]:  # noqa: A002 - what it is called
+        """Run a dead letter's task again: at once, under its own key, through its own queue, as a first attempt.
+
+        It does not expire any more. Asking twice runs it once.
+
+        Raises:
+            NotRequeued: no letter has the id (any more), its key belongs to an unfinished execution, or its call is lost.
+        """
+        return await requeue(self._view(), id)
+
+    async def discard(self, id: str) -> bool:  # noqa: A002 - what it is called
+        """Throw a dead letter away; False where none has the id."""
+        return await discard(self._view(), id)
+
+    def _view(self) -> View:
+        self._check_open()
+        silence = self.heartbeat_interval * self.missed_heartbeats
+        return View(self, self.store, self._link, self.clock.stamp(), silence // timedelta(milliseconds=1))
 
     def _strikes(
         self, function: Callable[..., Any] | str | None, parameter: str | None, operator: str, value: object

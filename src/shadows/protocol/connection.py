@@ -5,6 +5,7 @@ The client library's own resending is switched off: only our code knows what may
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -159,6 +160,34 @@ class Link:
             except BaseException:
                 await self.close()  # the reply may still come, and must not be taken for the next one's
                 raise
+
+    async def messages(self, channel: Argument, begun: Callable[[], None]) -> AsyncGenerator[bytes]:
+        """What is published on a channel, for as long as the connection lasts; `begun` is called when it is subscribed.
+
+        Raises:
+            ServerUnreachable: no connection, or it was lost.
+            ResponseError: the server refuses the subscription.
+        """
+        async with self._lock:
+            connection = self._connection or await self._connect()
+            try:
+                await connection.send_packed_command([_packed((b"SUBSCRIBE", channel))], check_health=False)
+                while True:
+                    kind, _, content = await connection.read_response(
+                        disable_decoding=True, disconnect_on_error=False
+                    )
+                    if kind == b"message":
+                        yield content
+                    else:
+                        begun()
+            except ResponseError:
+                raise
+            except (OSError, RedisError) as error:
+                raise ServerUnreachable(
+                    f"no news from {self._address.shown}: {str(error) or type(error).__name__}"
+                ) from error
+            finally:
+                await self.close()
 
     async def close(self) -> None:
         """Close the socket; the next request opens another."""

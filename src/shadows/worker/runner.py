@@ -34,6 +34,8 @@ from shadows.protocol.execution import split_blob
 from shadows.protocol.outcomes import Outcome, cancelled, completed, dead, failed, release, succeeded_by
 from shadows.tasks.plan import Plan
 
+from .gate import Gate
+from .progress import ProgressBoard
 from .quota import Quota
 from .unknown import Unknown
 
@@ -79,11 +81,20 @@ class Job:
 class Runner:
     """Runs jobs, one coroutine each."""
 
-    def __init__(self, worker: "Worker", threads: ThreadPoolExecutor, unknown: Unknown) -> None:
+    def __init__(
+        self,
+        worker: "Worker",
+        threads: ThreadPoolExecutor,
+        unknown: Unknown,
+        gate: Gate,
+        board: ProgressBoard,
+    ) -> None:
         self._worker = worker
         self._shadow = worker.shadow
         self._threads = threads
         self._unknown = unknown
+        self._gate = gate
+        self._board = board
         self._records = worker.shadow.limits.execution_ttl_ms > 0
         self.quota: Quota | None = None
 

@@ -25,11 +25,14 @@ from shadows.protocol.lease import announcements, drop
 from shadows.shadow import Shadow
 
 from .cycle import Loop
+from .gate import Gate
 from .herald import Herald
 from .lease import Lease
+from .progress import ProgressBoard
 from .quota import Quota
 from .reaper import Reaper
 from .runner import Runner, Stop
+from .turns import Turns, check_weights
 from .unknown import Unknown
 
 logger = logging.getLogger("shadows.worker")
@@ -50,7 +53,8 @@ class Worker:
         reconnection_delay: the longest pause between attempts to reach a server that does not answer. Default 5 s.
         minimum_check_interval: the least time between two looks for work. Default: none.
         scheduling_resolution: the least time between two looks for what is due. Default: none.
-        queues: the queues it takes from, in this order. Default: all.
+        queues: the queues it takes from: a list of names, in this order and none starving; or a mapping of names to
+            weights, `{"critical": 3, "default": 1}`: each is served first in its share of the cycles. Default: all.
         max_deliveries: how many workers may die of one task before it becomes a dead letter. Default 5.
         grace: how long running tasks may go on after `stop`, before they are handed to other workers. Default 25 s.
 
@@ -69,7 +73,7 @@ class Worker:
         reconnection_delay: timedelta = timedelta(seconds=5),
         minimum_check_interval: timedelta = timedelta(0),
         scheduling_resolution: timedelta = timedelta(0),
-        queues: Sequence[str] | None = None,
+        queues: Sequence[str] | Mapping[str, int] | None = None,
         max_deliveries: int = 5,
         grace: timedelta = timedelta(seconds=25),
     ) -> None:
@@ -99,6 +103,7 @@ class Worker:
         )
         self.concurrency = concurrency
         self.queues = None if queues is None else tuple(map(check_queue, queues))
+        self._turns = Turns(check_weights(queues) if isinstance(queues, Mapping) else None)
         self.redelivery_timeout = redelivery_timeout
         self._reconnection_delay = reconnection_delay
         self._check_interval = minimum_check_interval
@@ -137,13 +142,19 @@ class Worker:
             )
             threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"shadows-{self.name}")
             stack.callback(threads.shutdown, wait=False)
-            self._runner = Runner(self, threads, self._unknown)
+            gate = Gate(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(gate.close)
+            board = ProgressBoard(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(board.close)
+            self._runner = Runner(self, threads, self._unknown, gate, board)
             self._loop = loop = Loop(
                 self.shadow,
                 self._runner,
                 lease,
+                board,
                 concurrency=self.concurrency,
                 queues=self.queues,
+                turns=self._turns,
                 reconnection_delay=self._reconnection_delay.total_seconds(),
                 check_interval=self._check_interval.total_seconds(),
                 resolution=self._resolution.total_seconds(),

@@ -1,0 +1,80 @@
+-- Removes a page of what is pending: what waits, then what is ready, then what is scheduled. What runs is left alone.
+-- keys: due parked live waiting windows permits held leases controls ended ended:at producers progress
+-- with: limits time streams events given controls permits retire endings
+-- KEYS: the streams of all queues
+-- ARGV: instant, '', ms to keep a record, records at most, dead letters at most, most
+-- Reply: OK, how many were removed, 1 where more are left | QUEUES
+-- Keeps: what is removed never runs, and its key is free at once. It is on record as cancelled, unless nobody works and
+--        nothing runs: then all records and all bookkeeping go with the last page. What waits goes first, since a permit
+--        that a ready one gives back would make it ready.
+local most = tonumber(ARGV[6])
+local removed, seen, from = 0, 0, {}
+call('ZREM', due, '')                               -- from here on nothing is refused for memory
+local idle = #call('ZRANGEBYSCORE', leases, '(' .. now, '+inf', 'LIMIT', 0, 1) == 0
+for _, queue in ipairs(names) do
+  if good(queue) then
+    local pending, start = given(queue)
+    from[queue] = start
+    idle = idle and pending == 0
+  end
+end
+if idle then keep = 0 end
+
+local function remove(key, mark)                    -- of one that is parked
+  local queue, blob = (not idle and call('HGET', parked, key) or ''):match('^([^/]*)/(.*)$')
+  retire(key, mark)
+  finish(key, 'cancelled', queue or '', '', blob or '')
+  removed = removed + 1
+end
+
+for _, member in ipairs(call('ZRANGE', waiting, 0, most - 1)) do
+  local name, order, key = member:match('^([^%z]*)%z([^%z]*)%z(.*)$')
+  local mark = name and '~wait/' .. order .. '/' .. name
+  if mark and call('HGET', live, key) == mark then
+    remove(key, mark)
+  else
+    call('ZREM', waiting, member)                   -- another life has the key
+  end
+  seen = seen + 1
+end
+
+for _, queue in ipairs(names) do
+  while from[queue] and seen < most do
+    local entries = call('XRANGE', stream[queue], from[queue], '+', 'COUNT', math.min(10, most - seen))
+    if #entries == 0 then break end
+    for _, item in ipairs(entries) do
+      local id, fields = item[1], item[2]
+      local token, key = queue .. '/' .. id, fields[2]
+      if call('HGET', live, key) == token then
+        retire(key, token)
+        finish(key, 'cancelled', queue, '', fields[4] or '')
+      else                                          -- not ours, or another life has the key
+        call('XDEL', stream[queue], id)
+      end
+      removed, seen = removed + 1, seen + 1
+    end
+  end
+end
+
+if seen < most then
+  local keys = call('ZRANGE', due, 0, most - seen - 1)
+  local marks = #keys > 0 and call('HMGET', live, unpack(keys))
+  for i, key in ipairs(keys) do
+    local mark = marks[i] or '~due'
+    if mark == '~due' then
+      remove(key, mark)
+    else                                            -- another life has the key
+      call('ZREM', due, key)
+      if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end
+    end
+    seen = seen + 1
+  end
+end
+
+if seen < most and idle then
+  call('UNLINK', ended, ended_at, producers, windows, permits, held, progress, controls)
+else
+  sweep(2 * seen + 10)
+end
+publish('')
+return {'OK', removed, seen < most and 0 or 1}

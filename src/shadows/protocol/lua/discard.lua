@@ -1,0 +1,7 @@
+-- Throws a dead letter away.
+-- keys: dead dead:at
+-- ARGV: '', id
+-- Reply: DISCARDED | NONE: no letter has the id
+-- Keeps: letter and index go together; a full server does not refuse it.
+call('ZREM', dead_at, ARGV[2])
+return {call('HDEL', dead, ARGV[2]) == 1 and 'DISCARDED' or 'NONE'}
