@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import batched, compress
 from typing import Any
@@ -20,11 +21,12 @@ from shadows.protocol.schedule import Answer, Mode
 from shadows.protocol.store import Store
 from shadows.protocol.strikes import turn_away
 from shadows.strike_list import Strikes
+from shadows.telemetry.meter import Meter, Telling
 
 logger = logging.getLogger("shadows.client")
 
-type _Handed = tuple[Prepared, asyncio.Future[Answer] | None]
-"""A call, and what will say what became of it; None where it is stricken."""
+type _Handed = tuple[Prepared, asyncio.Future[Answer] | None, Telling | None]
+"""A call, what will say what became of it (None where it is stricken), and whom to tell (None: nobody listens)."""
 
 
 class Delivery:
@@ -44,6 +46,7 @@ class Delivery:
         strikes: Strikes,
         limits: Limits,
         clock: Clock,
+        meter: Meter,
     ) -> None:
         self._source = source
         self._store = store
@@ -52,9 +55,22 @@ class Delivery:
         self._strikes = strikes
         self._limits = limits
         self._clock = clock
+        self._meter = meter
 
     async def accept(self, ready: Prepared) -> Execution[Any]:
         """Have a call accepted; as `Caller.add`."""
+        if not self._meter.awake():
+            return await self._accept(ready)
+        telling = self._told_of(ready)
+        with telling:
+            execution = await self._accept(ready.bearing(telling.headers))
+            telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
+            return execution
+
+    def _told_of(self, ready: Prepared) -> Telling:
+        return self._meter.sending(ready.plan.name, ready.item.queue, ready.item.key)
+
+    async def _accept(self, ready: Prepared) -> Execution[Any]:
         batcher = self._open()
         if self._strikes.old:
             await self._strikes.keep_fresh()
@@ -84,7 +100,7 @@ class Delivery:
             error.add_note(f"at least {accepted} calls were accepted; handing all of them over again is harmless")
             raise
         finally:
-            for _, reply in handed:
+            for _, reply, _ in handed:
                 if reply is not None:
                     reply.cancel()
         return executions
@@ -99,25 +115,31 @@ class Delivery:
         ]
         for some in batched(compress(chunk, stricken), MOST_ITEMS):
             await self._turn_away(some)
-        batcher = self._open()
-        return [
-            (ready, None if struck else batcher.post(ready.item))
-            for ready, struck in zip(chunk, stricken, strict=True)
-        ]
+        batcher, awake = self._open(), self._meter.awake()
+        handed: list[_Handed] = []
+        for ready, struck in zip(chunk, stricken, strict=True):
+            telling = self._told_of(ready) if awake and not struck else None
+            sent = ready if telling is None else ready.bearing(telling.headers)
+            handed.append((ready, None if struck else batcher.post(sent.item), telling))
+        return handed
 
     async def _answer(self, handed: "Sequence[_Handed]", executions: list[Execution[Any]]) -> None:
         """Add what became of calls; the first error is raised once all have an answer."""
-        if replies := [reply for _, reply in handed if reply is not None]:
+        if replies := [reply for _, reply, _ in handed if reply is not None]:
             await asyncio.wait(replies)
             self._strikes.heard(self._open().strikes)
         errors: list[BaseException] = []
-        for ready, reply in handed:
+        for ready, reply, telling in handed:
             if reply is None:
                 executions.append(self._struck(ready))
-            elif (error := reply.exception()) is not None:
-                errors.append(error)
-            else:
+                continue
+            with telling or nullcontext():
+                if (error := reply.exception()) is not None:
+                    errors.append(error)
+                    continue
                 executions.append(await self._accepted(ready, reply.result()))
+                if telling is not None:
+                    telling.answered(ready.item.mode, scheduled=reply.result() is Answer.ACCEPTED)
         if errors:
             raise errors[0]
 
@@ -142,6 +164,7 @@ class Delivery:
                 ready.plan.name,
                 ready.item.key,
             )
+            self._meter.stricken(ready.plan.name, ready.item.queue)
         items = [ready.item for ready in stricken]
         try:
             await turn_away(

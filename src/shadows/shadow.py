@@ -28,6 +28,7 @@ from shadows.strike_list import Strikes
 from shadows.strikes import Operator, Strike, check_parameter
 from shadows.tasks.function import check_function, name_of
 from shadows.tasks.registry import Registry
+from shadows.telemetry.meter import Meter
 
 
 class Shadow(Caller):
@@ -78,11 +79,19 @@ class Shadow(Caller):
         self.limits = Limits(execution_ttl // timedelta(milliseconds=1), max_ended, max_dead)
         self.clock: Clock = clock or SystemClock()
         self.tasks = Registry(name)
+        self.meter = Meter(name)
         self._link = Link(address)
         self._events = Events(self.store, self.clock)
         self.strikes = Strikes(self.store, self._opened_link, self.clock.stamp)
         self._delivery = Delivery(
-            self, self.store, self._check_open, self._opened_link, self.strikes, self.limits, self.clock
+            self,
+            self.store,
+            self._check_open,
+            self._opened_link,
+            self.strikes,
+            self.limits,
+            self.clock,
+            self.meter,
         )
         self._batcher: Batcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -232,6 +241,8 @@ class Shadow(Caller):
             raise ShadowError(
                 f"the execution {key!r} stands in a queue whose key holds something else: mend that key first"
             )
+        if answer is not Cancelled.NONE:
+            self.meter.cancelled()
         return answer is not Cancelled.NONE
 
     def abandon(self) -> None:

@@ -94,6 +94,8 @@ class Loop:
         self._wanted = asyncio.Event()
         self._stopping = False
         self._compared = time.monotonic()
+        self.cycled_at = 0.0
+        """When a cycle last succeeded, by the monotonic clock."""
         self._adrift = False
         self._deaf_until = 0.0
         self._patience_ends: float | None = None
@@ -122,6 +124,11 @@ class Loop:
         for job in list(self._jobs.values()):
             job.cancel(stop)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._stopping
+
     async def run(self, finished: Callable[[Cycled], Awaitable[bool]]) -> None:
         """Cycle until stopped and drained, or until `finished` says so of a cycle that left nothing here to do."""
         pause = FIRST_PAUSE
@@ -137,6 +144,7 @@ class Loop:
                 if isinstance(error, ResponseError | ServerUnsupported) and not _heals(error):
                     raise
                 logger.warning("server does not answer error=%s", error)
+                self._runner.meter.disrupted()
                 self._adrift = True
                 await self._link.close()
                 if self._stopping and (self._given_up() or not (self._jobs or self._finished)):
@@ -227,6 +235,7 @@ class Loop:
             if me == self._lease.incarnation:
                 self._heard[:0] = heard
             raise
+        self.cycled_at = time.monotonic()
         if cycled.strikes != self._shadow.strikes.version:  # where this fails, the reply counts as lost
             await self._shadow.strikes.refresh(cycled.strikes)
         for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
@@ -369,6 +378,7 @@ class Loop:
             return
         if (error := listening.exception()) is not None:
             logger.warning("no word from the server error=%s", error)
+            self._runner.meter.disrupted()
             self._adrift = True  # what the read had been given is found by comparing
             self._deaf_until = time.monotonic() + BACKSTOP
             return
