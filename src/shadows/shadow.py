@@ -105,7 +105,7 @@ class Shadow(Caller):
         if self._loop is not None:
             raise ShadowError(f"{self!r} is open already: open it once, and share it")
         async with AsyncExitStack() as stack:
-            sending = Link(self.store.address)
+            self._link, sending = Link(self.store.address), Link(self.store.address)  # of this loop
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(sending.close)
             self._events = Events(self.store, self.clock)
