@@ -97,7 +97,9 @@ class Delivery:
             await self._answer(handed, executions)
         except Exception as error:
             accepted = sum(execution.disposition is Disposition.SCHEDULED for execution in executions)
-            error.add_note(f"at least {accepted} calls were accepted; handing all of them over again is harmless")
+            error.add_note(
+                f"at least {accepted} calls were accepted; handing all of them over again is harmless"
+            )
             raise
         finally:
             for _, reply, _ in handed:

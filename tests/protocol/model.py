@@ -236,7 +236,7 @@ class Model:
             return ["SCHEDULED", queue, f"{self.due[key]:.0f}", blob]
         text = mark.text if self.good(mark.queue) else ""
         if self.good(mark.queue) and mark.owner:
-            return ["RUNNING", mark.queue, mark.token, text, mark.owner]
+            return ["RUNNING", mark.queue, mark.token, text, mark.owner, ""]
         return ["QUEUED", mark.queue, mark.token, text]
 
     # -- cycle
