@@ -4,6 +4,7 @@ Only an application that has set a tracer provider has any; everybody else pays 
 """
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shadows.telemetry")
 
+_FROM_ENVIRONMENT = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 _known: "tuple[object, Tracer | None]" = (None, None)
 
 
@@ -27,6 +29,8 @@ def tracer() -> "Tracer | None":
     api: Any = sys.modules.get("opentelemetry.trace")
     if api is None or not hasattr(api, "get_tracer_provider"):
         return None
+    if not _FROM_ENVIRONMENT and getattr(api, "_TRACER_PROVIDER", api) is None:
+        return None  # said here, as get_tracer_provider looks into the environment every time, which every add would pay
     provider = api.get_tracer_provider()
     if provider is _known[0]:
         return _known[1]
