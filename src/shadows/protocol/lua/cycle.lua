@@ -59,13 +59,13 @@ while i < first_queue do
           bury(token, key, 'lost', queue, '', blob or '')
         elseif outcome == 'retry' then
           place(queue, key, (attempt + 1) .. '/0/' .. body, instant)
-          tell('scheduled', key)
+          tell(instant > now and 'scheduled' or 'queued', key)
         elseif outcome == 'release' then
           place(queue, key, attempt .. '/' .. deliveries .. '/' .. (data == '' and body or data), instant)
-          tell('scheduled', key)
+          tell(instant > now and 'scheduled' or 'queued', key)
         elseif outcome == 'next' then
           place(queue, key, '1/0/' .. data, instant)
-          tell('scheduled', key)
+          tell(instant > now and 'scheduled' or 'queued', key)
         else
           call('HDEL', live, key)
           reserve(key, instant)
