@@ -263,7 +263,15 @@ def test_entries_that_are_not_ours_or_not_the_keys_own_go_and_count(bench: Bench
     bench.ask("HSET", "live", "b", "~due")
     assert wipe(bench) == 1
     assert keys(bench) == ["b"]
-    bench.ask("DEL", "live")
+
+
+def test_half_an_entry_goes_with_its_key(bench: Bench) -> None:
+    bench.lease("w")
+    id_ = bench.wire.one("XADD", bench.key("ready:default"), "*", "k", "a", text=True)
+    bench.ask("HSET", "live", "a", f"default/{id_}")
+    assert wipe(bench) == 1
+    assert is_empty(bench)
+    assert bench.find("a").state == "cancelled"
 
 
 def test_a_broken_queue_keeps_what_it_has_and_holds_nothing_up(bench: Bench) -> None:

@@ -12,6 +12,7 @@ def test_a_letter_goes_with_its_place_in_the_order(bench: Bench) -> None:
     assert list(bench.dead()) == ["b"] == bench.ask("ZRANGE", "dead:at", 0, -1)
     assert now(discard(bench.store, bench.link, "a")) is False
     assert list(bench.dead()) == ["b"]
+    assert bench.raw("discard", "", "a") == ["NONE"]
 
 
 def test_a_full_server_does_not_refuse_it(bench: Bench) -> None:

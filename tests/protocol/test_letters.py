@@ -62,7 +62,8 @@ def test_who_asks_behind_one_that_is_no_more_is_told(bench: Bench) -> None:
 
 def test_a_page_ends_early_where_its_letters_take_a_mib(bench: Bench) -> None:
     for key in "abc":
-        bench.schedule(Item(key, "default", 0, b"x" * 600_000))
+        head = "failed/default/1/0/a" + "1/0/"
+        bench.schedule(Item(key, "default", 0, b"x" * (1024 * 1024 // 2 - len(head))))
         bench.cycle(settle=[(task, failed()) for task in bench.take()])
         bench.instant += 1
     assert page(bench) == (["c", "b"], True)
