@@ -293,7 +293,9 @@ class TestMany:
         calls = [shadows.call(note, queue="mail" if n in (1, 3) else None)(n) for n in range(5)]
         with pytest.raises(NotAccepted) as caught:
             await shadows.add_many(calls)
-        assert caught.value.__notes__ == ["at least 3 calls were accepted; handing all of them over again is harmless"]
+        assert caught.value.__notes__ == [
+            "at least 3 calls were accepted; handing all of them over again is harmless"
+        ]
         assert await unfinished() == 3
         await redis.delete(f"{{{name}}}:ready:mail")
         again = await shadows.add_many(calls)
