@@ -13,6 +13,7 @@ from shadows.protocol.batcher import MOST_ITEMS
 from shadows.protocol.keys import check_key, check_queue
 from shadows.protocol.schedule import Mode
 from shadows.tasks.collections import load_collection
+from shadows.tasks.function import check_function, name_of
 from shadows.tasks.plan import Plan
 from shadows.tasks.registry import Registry
 
@@ -258,6 +259,15 @@ class Caller:
         execution.disposition, execution.state = answered.disposition, answered.state
         execution.queue, execution.when = answered.queue, answered.when
         return await execution.sync() if answered.disposition is Disposition.ALREADY_SCHEDULED else execution
+
+    def names_of(self, function: Callable[..., Any]) -> list[str]:
+        """The names that a task goes by here; where it is not known, the one that it would have.
+
+        Raises:
+            InvalidTask: it cannot be a task.
+        """
+        known = [plan.name for plan in self.plans() if plan.function == function]
+        return known or [name_of(check_function(function))]
 
     def plan(self, function_name: str) -> Plan | None:
         """The plan of the task with that name; None where this shadow does not know it."""

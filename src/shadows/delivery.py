@@ -89,14 +89,14 @@ class Delivery:
         """Have many calls accepted; as `Caller.add_many`."""
         if chunk_size < 1:
             raise ValueError(f"chunk_size={chunk_size!r}: how many calls to hand over at a time, at least 1")
-        self._open()
+        batcher = self._open()  # closing sends what it holds: its answers come to the end
         executions: list[Execution[Any]] = []
         handed: list[_Handed] = []
         try:
             for chunk in batched(calls, chunk_size):
-                behind, handed = handed, await self._hand_over([_in(mode, ready) for ready in chunk])
-                await self._answer(behind, executions)
-            await self._answer(handed, executions)
+                behind, handed = handed, await self._hand_over(batcher, [_in(mode, ready) for ready in chunk])
+                await self._answer(batcher, behind, executions)
+            await self._answer(batcher, handed, executions)
         except Exception as error:
             accepted = sum(execution.disposition is Disposition.SCHEDULED for execution in executions)
             error.add_note(
@@ -109,7 +109,7 @@ class Delivery:
                     reply.cancel()
         return executions
 
-    async def _hand_over(self, chunk: Sequence[Prepared]) -> "list[_Handed]":
+    async def _hand_over(self, batcher: Batcher, chunk: Sequence[Prepared]) -> "list[_Handed]":
         """Give calls to the batcher, but for those that are stricken."""
         if self._strikes.old:
             await self._strikes.keep_fresh()
@@ -119,7 +119,7 @@ class Delivery:
         ]
         for some in batched(compress(chunk, stricken), MOST_ITEMS):
             await self._turn_away(some)
-        batcher, awake = self._open(), self._meter.awake()
+        awake = self._meter.awake()
         handed: list[_Handed] = []
         for ready, struck in zip(chunk, stricken, strict=True):
             telling = self._told_of(ready) if awake and not struck else None
@@ -127,11 +127,13 @@ class Delivery:
             handed.append((ready, None if struck else batcher.post(sent.item), telling))
         return handed
 
-    async def _answer(self, handed: "Sequence[_Handed]", executions: list[Execution[Any]]) -> None:
+    async def _answer(
+        self, batcher: Batcher, handed: "Sequence[_Handed]", executions: list[Execution[Any]]
+    ) -> None:
         """Add what became of calls; the first error is raised once all have an answer."""
         if replies := [reply for _, reply, _ in handed if reply is not None]:
             await asyncio.wait(replies)
-            self._strikes.heard(self._open().strikes)
+            self._strikes.heard(batcher.strikes)
         errors: list[BaseException] = []
         for ready, reply, telling in handed:
             if reply is None:

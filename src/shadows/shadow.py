@@ -26,7 +26,6 @@ from shadows.protocol.store import Store
 from shadows.snapshot import Snapshot, View, WorkerInfo, list_workers, take_snapshot
 from shadows.strike_list import Strikes
 from shadows.strikes import Operator, Strike, check_parameter
-from shadows.tasks.function import check_function, name_of
 from shadows.tasks.registry import Registry
 from shadows.telemetry.meter import Meter
 
@@ -383,10 +382,10 @@ class Shadow(Caller):
         """The strikes of a task under all of its names."""
         if function is None or isinstance(function, str):
             return [Strike.of(function, parameter, operator, value)]
-        plans = [plan for plan in self.plans() if plan.function == function]
-        for plan in plans:
-            check_parameter(plan.name, plan.signature, plan.injected, parameter)
-        names = [plan.name for plan in plans] or [name_of(check_function(function))]
+        names = self.names_of(function)
+        for name in names:
+            if plan := self.plan(name):
+                check_parameter(name, plan.signature, plan.injected, parameter)
         return [Strike.of(name, parameter, operator, value) for name in names]
 
     def _opened_link(self) -> Link:
