@@ -1,6 +1,6 @@
 """Caller: the part of the client that hands calls over, one or many, now or later."""
 
-import uuid
+import os
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, overload
@@ -13,6 +13,7 @@ from shadows.protocol.batcher import MOST_ITEMS
 from shadows.protocol.keys import check_key, check_queue
 from shadows.protocol.schedule import Mode
 from shadows.tasks.collections import load_collection
+from shadows.tasks.function import check_function, name_of
 from shadows.tasks.plan import Plan
 from shadows.tasks.registry import Registry
 
@@ -108,7 +109,7 @@ class Caller:
         if key is not None:
             check_key(key)
         build = self._builder(function, when, queue, Mode.ADD, unique_for, expires)
-        return lambda *args, **kwargs: self._delivery.accept(build(key or uuid.uuid4().hex, args, kwargs))
+        return lambda *args, **kwargs: self._delivery.accept(build(key or os.urandom(16).hex(), args, kwargs))
 
     @overload
     def replace[**P, R](
@@ -194,7 +195,7 @@ class Caller:
         build = self._builder(function, when, queue, Mode.ADD, unique_for, expires)
 
         def call(*args: Any, **kwargs: Any) -> TaskCall:
-            ready = build(key or uuid.uuid4().hex, args, kwargs)
+            ready = build(key or os.urandom(16).hex(), args, kwargs)
             plan, item = ready.plan, ready.item
             return TaskCall(
                 plan.function,
@@ -258,6 +259,15 @@ class Caller:
         execution.disposition, execution.state = answered.disposition, answered.state
         execution.queue, execution.when = answered.queue, answered.when
         return await execution.sync() if answered.disposition is Disposition.ALREADY_SCHEDULED else execution
+
+    def names_of(self, function: Callable[..., Any]) -> list[str]:
+        """The names that a task goes by here; where it is not known, the one that it would have.
+
+        Raises:
+            InvalidTask: it cannot be a task.
+        """
+        known = [plan.name for plan in self.plans() if plan.function == function]
+        return known or [name_of(check_function(function))]
 
     def plan(self, function_name: str) -> Plan | None:
         """The plan of the task with that name; None where this shadow does not know it."""

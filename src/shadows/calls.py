@@ -1,13 +1,13 @@
 """Calls of tasks before they are accepted: checked, and made into what travels."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, overload
 
 from shadows.clock import as_datetime, as_instant_us
 from shadows.execution import Disposition, Execution, ExecutionState, Source
-from shadows.payload.call import Call, encode_call
+from shadows.payload.call import Call, decode_call, encode_call
 from shadows.protocol.schedule import Item, Mode
 from shadows.tasks.plan import Plan
 
@@ -39,6 +39,13 @@ class Prepared:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     due_us: int
+
+    def bearing(self, headers: dict[str, str] | None) -> "Prepared":
+        """The same with headers that travel with it: of a trace."""
+        if not headers:
+            return self
+        call = encode_call(replace(decode_call(self.item.call), headers=headers))
+        return replace(self, item=replace(self.item, call=call))
 
     def execution(self, source: Source, disposition: Disposition, state: ExecutionState) -> Execution[Any]:
         """The execution that it asked for, and what became of that."""

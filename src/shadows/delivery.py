@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import batched, compress
 from typing import Any
@@ -20,11 +21,12 @@ from shadows.protocol.schedule import Answer, Mode
 from shadows.protocol.store import Store
 from shadows.protocol.strikes import turn_away
 from shadows.strike_list import Strikes
+from shadows.telemetry.meter import Meter, Telling
 
 logger = logging.getLogger("shadows.client")
 
-type _Handed = tuple[Prepared, asyncio.Future[Answer] | None]
-"""A call, and what will say what became of it; None where it is stricken."""
+type _Handed = tuple[Prepared, asyncio.Future[Answer] | None, Telling | None]
+"""A call, what will say what became of it (None where it is stricken), and whom to tell (None: nobody listens)."""
 
 
 class Delivery:
@@ -44,6 +46,7 @@ class Delivery:
         strikes: Strikes,
         limits: Limits,
         clock: Clock,
+        meter: Meter,
     ) -> None:
         self._source = source
         self._store = store
@@ -52,16 +55,31 @@ class Delivery:
         self._strikes = strikes
         self._limits = limits
         self._clock = clock
+        self._meter = meter
 
-    async def accept(self, ready: Prepared) -> Execution[Any]:
+    def accept(self, ready: Prepared) -> Coroutine[Any, Any, Execution[Any]]:
         """Have a call accepted; as `Caller.add`."""
+        return self._tell(ready) if self._meter.awake() else self._accept(ready)
+
+    async def _tell(self, ready: Prepared) -> Execution[Any]:
+        """The same, for whoever listens."""
+        telling = self._told_of(ready)
+        with telling:
+            execution = await self._accept(ready.bearing(telling.headers))
+            telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
+            return execution
+
+    def _told_of(self, ready: Prepared) -> Telling:
+        return self._meter.sending(ready.plan.name, ready.item.queue, ready.item.key)
+
+    async def _accept(self, ready: Prepared) -> Execution[Any]:
         batcher = self._open()
         if self._strikes.old:
             await self._strikes.keep_fresh()
         if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
             await self._turn_away([ready])
             return self._struck(ready)
-        answer = await batcher.submit(ready.item)
+        answer = await batcher.post(ready.item)
         self._strikes.heard(batcher.strikes)
         return await self._accepted(ready, answer)
 
@@ -71,25 +89,27 @@ class Delivery:
         """Have many calls accepted; as `Caller.add_many`."""
         if chunk_size < 1:
             raise ValueError(f"chunk_size={chunk_size!r}: how many calls to hand over at a time, at least 1")
-        self._open()
+        batcher = self._open()  # closing sends what it holds: its answers come to the end
         executions: list[Execution[Any]] = []
         handed: list[_Handed] = []
         try:
             for chunk in batched(calls, chunk_size):
-                behind, handed = handed, await self._hand_over([_in(mode, ready) for ready in chunk])
-                await self._answer(behind, executions)
-            await self._answer(handed, executions)
+                behind, handed = handed, await self._hand_over(batcher, [_in(mode, ready) for ready in chunk])
+                await self._answer(batcher, behind, executions)
+            await self._answer(batcher, handed, executions)
         except Exception as error:
             accepted = sum(execution.disposition is Disposition.SCHEDULED for execution in executions)
-            error.add_note(f"{accepted} calls were accepted; handing all of them over again is harmless")
+            error.add_note(
+                f"at least {accepted} calls were accepted; handing all of them over again is harmless"
+            )
             raise
         finally:
-            for _, reply in handed:
+            for _, reply, _ in handed:
                 if reply is not None:
                     reply.cancel()
         return executions
 
-    async def _hand_over(self, chunk: Sequence[Prepared]) -> "list[_Handed]":
+    async def _hand_over(self, batcher: Batcher, chunk: Sequence[Prepared]) -> "list[_Handed]":
         """Give calls to the batcher, but for those that are stricken."""
         if self._strikes.old:
             await self._strikes.keep_fresh()
@@ -99,25 +119,33 @@ class Delivery:
         ]
         for some in batched(compress(chunk, stricken), MOST_ITEMS):
             await self._turn_away(some)
-        batcher = self._open()
-        return [
-            (ready, None if struck else batcher.post(ready.item))
-            for ready, struck in zip(chunk, stricken, strict=True)
-        ]
+        awake = self._meter.awake()
+        handed: list[_Handed] = []
+        for ready, struck in zip(chunk, stricken, strict=True):
+            telling = self._told_of(ready) if awake and not struck else None
+            sent = ready if telling is None else ready.bearing(telling.headers)
+            handed.append((ready, None if struck else batcher.post(sent.item), telling))
+        return handed
 
-    async def _answer(self, handed: "Sequence[_Handed]", executions: list[Execution[Any]]) -> None:
+    async def _answer(
+        self, batcher: Batcher, handed: "Sequence[_Handed]", executions: list[Execution[Any]]
+    ) -> None:
         """Add what became of calls; the first error is raised once all have an answer."""
-        if replies := [reply for _, reply in handed if reply is not None]:
+        if replies := [reply for _, reply, _ in handed if reply is not None]:
             await asyncio.wait(replies)
-            self._strikes.heard(self._open().strikes)
+            self._strikes.heard(batcher.strikes)
         errors: list[BaseException] = []
-        for ready, reply in handed:
+        for ready, reply, telling in handed:
             if reply is None:
                 executions.append(self._struck(ready))
-            elif (error := reply.exception()) is not None:
-                errors.append(error)
-            else:
+                continue
+            with telling or nullcontext():
+                if (error := reply.exception()) is not None:
+                    errors.append(error)
+                    continue
                 executions.append(await self._accepted(ready, reply.result()))
+                if telling is not None:
+                    telling.answered(ready.item.mode, scheduled=reply.result() is Answer.ACCEPTED)
         if errors:
             raise errors[0]
 
@@ -142,6 +170,7 @@ class Delivery:
                 ready.plan.name,
                 ready.item.key,
             )
+            self._meter.stricken(ready.plan.name, ready.item.queue)
         items = [ready.item for ready in stricken]
         try:
             await turn_away(

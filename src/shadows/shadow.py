@@ -26,8 +26,8 @@ from shadows.protocol.store import Store
 from shadows.snapshot import Snapshot, View, WorkerInfo, list_workers, take_snapshot
 from shadows.strike_list import Strikes
 from shadows.strikes import Operator, Strike, check_parameter
-from shadows.tasks.function import check_function, name_of
 from shadows.tasks.registry import Registry
+from shadows.telemetry.meter import Meter
 
 
 class Shadow(Caller):
@@ -78,11 +78,19 @@ class Shadow(Caller):
         self.limits = Limits(execution_ttl // timedelta(milliseconds=1), max_ended, max_dead)
         self.clock: Clock = clock or SystemClock()
         self.tasks = Registry(name)
+        self.meter = Meter(name)
         self._link = Link(address)
         self._events = Events(self.store, self.clock)
         self.strikes = Strikes(self.store, self._opened_link, self.clock.stamp)
         self._delivery = Delivery(
-            self, self.store, self._check_open, self._opened_link, self.strikes, self.limits, self.clock
+            self,
+            self.store,
+            self._check_open,
+            self._opened_link,
+            self.strikes,
+            self.limits,
+            self.clock,
+            self.meter,
         )
         self._batcher: Batcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,7 +104,7 @@ class Shadow(Caller):
         if self._loop is not None:
             raise ShadowError(f"{self!r} is open already: open it once, and share it")
         async with AsyncExitStack() as stack:
-            sending = Link(self.store.address)
+            self._link, sending = Link(self.store.address), Link(self.store.address)  # of this loop
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(sending.close)
             self._events = Events(self.store, self.clock)
@@ -232,6 +240,8 @@ class Shadow(Caller):
             raise ShadowError(
                 f"the execution {key!r} stands in a queue whose key holds something else: mend that key first"
             )
+        if answer is not Cancelled.NONE:
+            self.meter.cancelled()
         return answer is not Cancelled.NONE
 
     def abandon(self) -> None:
@@ -372,10 +382,10 @@ class Shadow(Caller):
         """The strikes of a task under all of its names."""
         if function is None or isinstance(function, str):
             return [Strike.of(function, parameter, operator, value)]
-        plans = [plan for plan in self.plans() if plan.function == function]
-        for plan in plans:
-            check_parameter(plan.name, plan.signature, plan.injected, parameter)
-        names = [plan.name for plan in plans] or [name_of(check_function(function))]
+        names = self.names_of(function)
+        for name in names:
+            if plan := self.plan(name):
+                check_parameter(name, plan.signature, plan.injected, parameter)
         return [Strike.of(name, parameter, operator, value) for name in names]
 
     def _opened_link(self) -> Link:

@@ -76,7 +76,9 @@ class Strikes:
         """
         link, fields = self._link(), [one.field for one in strikes]
         try:
-            self._take(await strike(self._store, link, fields, self.version, stamp=self._stamp()))
+            self._take(
+                await strike(self._store, link, fields, self.version, stamp=self._stamp(), most=MOST_STRIKES)
+            )
         except TooMany:
             raise ShadowError(
                 f"there are {MOST_STRIKES:,} strikes already, and that is as many as there may be: restore some, or "

@@ -7,7 +7,9 @@ from typing import Any, overload
 from shadows.background import Background
 from shadows.calls import TaskCall
 from shadows.execution import Execution
+from shadows.letters import DeadLetter
 from shadows.protocol.batcher import MOST_ITEMS
+from shadows.snapshot import Snapshot, WorkerInfo
 from shadows.strike_list import Strikes
 from shadows.strikes import Operator
 from shadows.sync_execution import SyncAdding, SyncExecution
@@ -204,9 +206,11 @@ class SyncShadow(Background):
         found = self.wait_for(self._shadow.get_execution(key))
         return None if found is None else SyncExecution(self, found)
 
-    def get_result(self, key: str, timeout: timedelta | float | None = None) -> Any:
+    def get_result(
+        self, key: str, timeout: timedelta | float | None = None, deadline: datetime | None = None
+    ) -> Any:
         """What the execution with that key returned; as `Execution.get_result`."""
-        return self.wait_for(Execution[Any](self._shadow, key, "").get_result(timeout))
+        return self.wait_for(Execution[Any](self._shadow, key, "").get_result(timeout, deadline))
 
     def strike(
         self,
@@ -231,6 +235,49 @@ class SyncShadow(Background):
     def wait_for_strikes_loaded(self) -> None:
         """Return once every strike that was made so far is known; as `Shadow.wait_for_strikes_loaded`."""
         self.wait_for(self._shadow.wait_for_strikes_loaded())
+
+    def pause(self, queue: str | None = None) -> None:
+        """Have workers take nothing more from a queue; as `Shadow.pause`."""
+        self.wait_for(self._shadow.pause(queue))
+
+    def resume(self, queue: str | None = None) -> None:
+        """Have workers take from a queue again; as `Shadow.resume`."""
+        self.wait_for(self._shadow.resume(queue))
+
+    def snapshot(self, *, limit: int = 1000) -> Snapshot:
+        """What is scheduled, ready, running, waiting and dead; as `Shadow.snapshot`.
+
+        Its executions are facts to read: `get_execution(key)` gives one that can be waited for.
+        """
+        return self.wait_for(self._shadow.snapshot(limit=limit))
+
+    def workers(self) -> list[WorkerInfo]:
+        """The living workers; as `Shadow.workers`."""
+        return self.wait_for(self._shadow.workers())
+
+    def task_workers(self, name: str) -> list[WorkerInfo]:
+        """The living workers that can run the task of that name; as `Shadow.task_workers`."""
+        return self.wait_for(self._shadow.task_workers(name))
+
+    def clear(self) -> int:
+        """Remove all that is scheduled, waiting or ready; as `Shadow.clear`."""
+        return self.wait_for(self._shadow.clear())
+
+    def purge(self) -> None:
+        """Remove everything of this shadow from the server; as `Shadow.purge`."""
+        self.wait_for(self._shadow.purge())
+
+    def dead_letters(self, *, limit: int = 100, before: str | None = None) -> list[DeadLetter]:
+        """What failed for good, newest first; as `Shadow.dead_letters`."""
+        return self.wait_for(self._shadow.dead_letters(limit=limit, before=before))
+
+    def requeue(self, id: str) -> SyncExecution[Any]:  # noqa: A002 - what it is called
+        """Run a dead letter's task again; as `Shadow.requeue`."""
+        return SyncExecution(self, self.wait_for(self._shadow.requeue(id)))
+
+    def discard(self, id: str) -> bool:  # noqa: A002 - what it is called
+        """Throw a dead letter away; as `Shadow.discard`."""
+        return self.wait_for(self._shadow.discard(id))
 
     def _sending(
         self, accept: Callable[..., Coroutine[Any, Any, Execution[Any]]]

@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self, overload
 
 from shadows.background import Background
 from shadows.execution import Disposition, Execution, ExecutionState
+from shadows.progress import ProgressReport
 
 
 class SyncExecution[R]:
@@ -61,6 +62,21 @@ class SyncExecution[R]:
         return self._execution.attempt
 
     @property
+    def fence(self) -> int:
+        """A number for outside systems to order writes by; 0 where it is not known."""
+        return self._execution.fence
+
+    @property
+    def progress(self) -> ProgressReport:
+        """How far its present run has come."""
+        return self._execution.progress
+
+    @property
+    def expires(self) -> datetime | None:
+        """From when on it is not started any more; None: it never expires."""
+        return self._execution.expires
+
+    @property
     def worker(self) -> str | None:
         """Who runs it, or ran it last."""
         return self._execution.worker
@@ -95,9 +111,9 @@ class SyncExecution[R]:
         self._owner.wait_for(self._execution.sync())
         return self
 
-    def get_result(self, timeout: timedelta | float | None = None) -> R:
+    def get_result(self, timeout: timedelta | float | None = None, deadline: datetime | None = None) -> R:
         """What the task returned; as `Execution.get_result`."""
-        return self._owner.wait_for(self._execution.get_result(timeout))
+        return self._owner.wait_for(self._execution.get_result(timeout, deadline))
 
 
 class SyncAdding[**P, R](Protocol):

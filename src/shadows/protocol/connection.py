@@ -113,6 +113,10 @@ class _Credentials(CredentialProvider):
             raise _no_credentials(error) from error
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        if type(self._provider).get_credentials_async is CredentialProvider.get_credentials_async:
+            return await asyncio.to_thread(
+                self.get_credentials
+            )  # it has but this one, which may take its time
         try:
             return await self._provider.get_credentials_async()
         except Exception as error:
@@ -213,11 +217,15 @@ class Link:
             )
             connection = pool.make_connection()
             await connection.connect()
-        except (AuthenticationError, NoPermissionError) as error:
-            raise ServerUnsupported(f"{self._address.shown} refuses these credentials: {error}") from error
         except EmbeddedUnavailable:
             raise
-        except (OSError, RedisConnectionError, RedisTimeoutError) as error:
+        except (OSError, RedisConnectionError, RedisTimeoutError, NoPermissionError) as error:
+            if any(
+                isinstance(one, AuthenticationError | NoPermissionError) for one in (error, error.__cause__)
+            ):
+                raise ServerUnsupported(
+                    f"{self._address.shown} refuses these credentials: {error}"
+                ) from error
             raise ServerUnreachable(
                 f"no Redis or Valkey answers at {self._address.shown} ({str(error).rstrip('.')}). Start one there, set SHADOWS_URL or url= "
                 "to another, or use memory:// for an embedded one"

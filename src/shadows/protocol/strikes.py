@@ -32,7 +32,7 @@ async def strike(
     known: int,
     *,
     stamp: bytes = b"",
-    most: int = MOST_STRIKES,
+    most: int,
 ) -> Listed:
     """Have strikes take effect.
 
@@ -61,7 +61,7 @@ async def _send(
     known: int,
     strikes: Sequence[bytes] = (),
     stamp: bytes = b"",
-    most: int = MOST_STRIKES,
+    most: int = 0,
 ) -> Listed:
     reply = await store.call(link, load("strike"), stamp, what, known, most, *strikes)
     if reply[0] == b"FULL":

@@ -7,6 +7,7 @@ from shadows.protocol.connection import Link
 from shadows.protocol.duties import tidy
 from shadows.protocol.lease import Announcement, announce
 from shadows.shadow import Shadow
+from shadows.telemetry.meter import beat
 
 from .lease import Lease
 
@@ -49,6 +50,7 @@ class Herald:
         while True:
             await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
             try:
+                await beat(self._shadow, self._link)
                 await self.announce()
                 await self._tidy()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again

@@ -27,12 +27,13 @@ from shadows.dependencies.context import Run, current_run
 from shadows.errors import PayloadError, TaskFailed
 from shadows.execution import Execution, ExecutionState
 from shadows.payload.call import Call, decode_call, encode_call
-from shadows.payload.failures import Failure, describe_failure, show
+from shadows.payload.failures import Failure, describe_failure
 from shadows.payload.outcomes import Record, encode_record, encode_result
 from shadows.protocol.cycle import Taken
 from shadows.protocol.execution import split_blob
 from shadows.protocol.outcomes import Outcome, cancelled, completed, dead, failed, release, succeeded_by
 from shadows.tasks.plan import Plan
+from shadows.telemetry.logs import log_ended, log_started
 
 from .gate import Gate
 from .progress import ProgressBoard
@@ -60,7 +61,7 @@ class Stop(enum.Enum):
 class Job:
     """One run: what was taken, and what became of it."""
 
-    __slots__ = ("attempt", "began", "call", "stop", "taken", "task")
+    __slots__ = ("attempt", "began", "call", "deliveries", "stop", "taken", "task")
 
     task: asyncio.Task[Outcome | None]
 
@@ -69,6 +70,7 @@ class Job:
         self.stop: Stop | None = None
         self.began = False
         self.attempt = 1
+        self.deliveries = 0
         self.call: Call | None = None
 
     def cancel(self, stop: Stop) -> None:
@@ -92,6 +94,7 @@ class Runner:
         self._worker = worker
         self._shadow = worker.shadow
         self._threads = threads
+        self.meter = worker.meter
         self._unknown = unknown
         self._gate = gate
         self._board = board
@@ -105,7 +108,7 @@ class Runner:
         if not taken.readable:
             return dead("undecodable")
         try:
-            job.attempt, _, data = split_blob(taken.blob)
+            job.attempt, job.deliveries, data = split_blob(taken.blob)
             call = job.call = decode_call(data)
         except (ValueError, PayloadError) as error:
             logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
@@ -138,14 +141,14 @@ class Runner:
             return dead("undecodable", self._record(plan, job, run, describe_failure(damage)))
         if self._shadow.strikes and self._shadow.strikes.forbid(plan, args, kwargs):
             return self._turn_away(job, plan, call, run)
+        meter = self.meter
+        running = (
+            meter.started(call, job.taken.token, key, job.attempt, job.deliveries, started_us)
+            if meter.on
+            else None
+        )
         if logger.isEnabledFor(logging.INFO):
-            logger.info(
-                "task started task=%s(%s) key=%s attempt=%d",
-                plan.name,
-                plan.shown(args, kwargs),
-                key,
-                job.attempt,
-            )
+            log_started(logger, plan.name, plan.shown(args, kwargs), key, job.attempt, self._worker.name)
         try:
             if plan.injects:
                 result = await self._run_injected(plan, args, kwargs)
@@ -156,16 +159,18 @@ class Runner:
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             error = raised
         if logger.isEnabledFor(logging.INFO):
-            how = "succeeded" if error is None else f"failed error={show(error):.200}"
-            logger.info(
-                "task ended task=%s key=%s attempt=%d duration=%.3fs %s",
-                plan.name, key, job.attempt, time.perf_counter() - began, how,
-            )  # fmt: skip
-        return self._follow(job, plan, call, run, result, error)
+            log_ended(
+                logger, plan.name, key, job.attempt, self._worker.name, time.perf_counter() - began, error
+            )
+        outcome = self._follow(job, plan, call, run, result, error)
+        if running is not None:
+            running.ended(error, outcome)
+        return outcome
 
     def _turn_away(self, job: Job, plan: Plan, call: Call, run: Run) -> Outcome:
         """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
         logger.warning("stricken, not run task=%s key=%s", plan.name, job.taken.key)
+        self.meter.stricken(plan.name, job.taken.token.partition("/")[0])
         for behaviour in plan.injected.values():
             if isinstance(behaviour, Behaviour):
                 run.behaviours.append(own := copy.copy(behaviour))
