@@ -21,25 +21,17 @@ from tests.support.root_logging import kept_logging
 __all__ = ["kept_logging"]
 
 TASKS = """
-import asyncio, os, sys
-from pathlib import Path
-from shadows import Progress
+import os
 
 async def note(text: str, times: int = 1) -> str:
     with open(os.environ["NOTES"], "a") as notes:
         notes.write(f"{text} {os.getpid()}\\n" * times)
     return text.upper()
 
-async def step(progress: Progress = Progress()) -> None:
-    await progress.set_total(3)
-    await progress.set_message("counting")
-    for _ in range(3):
-        await progress.increment()
-
 async def broken() -> None:
     raise ValueError("out of order")
 
-all_tasks = [note, step, broken]
+all_tasks = [note, broken]
 """
 
 
@@ -104,8 +96,11 @@ class Commands:
 
 
 @pytest.fixture
-def commands(name: str, url: str, capsys: pytest.CaptureFixture[str]) -> Commands:
-    """Commands on this test's shadow."""
+def commands(
+    name: str, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Commands:
+    """Commands on this test's shadow, written to no terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     return Commands(name, url, capsys)
 
 

@@ -49,7 +49,15 @@ def test_a_value_has_the_type_before_its_colon_else_it_is_text(text: str, value:
 
 @pytest.mark.parametrize(
     "text",
-    ["os.system:ls", "builtins.eval:1", "uuid.uuid4:", "list:1", "integer:1", "myapp.models.Order:1", "__builtins__.eval:1"],
+    [
+        "os.system:ls",
+        "builtins.eval:1",
+        "uuid.uuid4:",
+        "list:1",
+        "integer:1",
+        "myapp.models.Order:1",
+        "__builtins__.eval:1",
+    ],
 )
 def test_no_type_but_those_of_the_closed_list_is_taken_and_the_list_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"none of the types str, int.*write str:"):
@@ -57,7 +65,18 @@ def test_no_type_but_those_of_the_closed_list_is_taken_and_the_list_is_named(tex
 
 
 @pytest.mark.parametrize(
-    "text", ["int:x", "float:", "bool:maybe", "none:x", "uuid.UUID:x", "Decimal:x", "json:{", "date:x", "timedelta:x"]
+    "text",
+    [
+        "int:x",
+        "float:",
+        "bool:maybe",
+        "none:x",
+        "uuid.UUID:x",
+        "Decimal:x",
+        "json:{",
+        "date:x",
+        "timedelta:x",
+    ],
 )
 def test_a_text_that_is_none_of_its_type_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"'{text}' is no "):

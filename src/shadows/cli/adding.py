@@ -83,7 +83,11 @@ def _stand_in(shadow: "Shadow", task: str) -> "Plan":
 def _fit(
     plan: "Plan", args: list[Any], kwargs: dict[str, Any], texts: Sequence[str], named: Sequence[str]
 ) -> None:
-    """Read plain text as what its parameter is annotated with, where that can be read from text."""
+    """Hold the values against what their parameters are annotated with, and read plain text as that.
+
+    Raises:
+        ValueError: one is something else.
+    """
     from shadows.tasks.annotations import hints_of
 
     hints = hints_of(plan.function)
@@ -94,21 +98,25 @@ def _fit(
         and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     for place, (name, text) in enumerate(zip(own, texts, strict=False)):
-        if args[place] == text and name in hints:
-            args[place] = _read(text, hints[name])
-    for text in named:
-        name, _, value = text.partition("=")
-        if kwargs[name] == value and name in hints:
-            kwargs[name] = _read(value, hints[name])
+        if name in hints:
+            args[place] = _fitted(name, text, args[place], hints[name])
+    for given in named:
+        name, _, text = given.partition("=")
+        if name in hints:
+            kwargs[name] = _fitted(name, text, kwargs[name], hints[name])
 
 
-def _read(text: str, hint: Any) -> Any:
+def _fitted(name: str, text: str, value: Any, hint: Any) -> Any:
     import msgspec
 
     try:
-        return msgspec.convert(text, hint, strict=False)
-    except (msgspec.ValidationError, TypeError):
-        return text
+        return msgspec.convert(value, hint, strict=value != text)
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"{name}: {text!r} does not fit ({error}): write it with its type, as int:42 or json:[1,2]"
+        ) from None
+    except TypeError:  # a hint that says nothing here: the worker knows
+        return value
 
 
 def _tell(shadows: str, execution: "Execution[Any]", *, as_json: bool) -> None:

@@ -86,7 +86,7 @@ def list_dead(
         for letter in found
     ]
     columns = ("ID", "Died", "Task", "Key", "Reason", "Attempt", "Error")
-    console().print(table(*columns, rows=rows, right=("Attempt",)))
+    console().print(table(*columns, rows=rows, right=("Attempt",), whole=("ID",)))
     if len(found) == limit:
         say(f"Older ones, if any: --before {found[-1].id}")
 

@@ -59,8 +59,10 @@ def console() -> "Console":
     return Console(width=None if wide else _NO_TERMINAL_WIDTH)
 
 
-def table(*columns: str, rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> "Table":
-    """A table; the columns named in `right` hold numbers."""
+def table(
+    *columns: str, rows: Iterable[Sequence[object]], right: Sequence[str] = (), whole: Sequence[str] = ()
+) -> "Table":
+    """A table; the columns named in `right` hold numbers, and those in `whole` are never broken into lines."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +72,7 @@ def table(*columns: str, rows: Iterable[Sequence[object]], right: Sequence[str] 
         drawn.add_column(
             column,
             justify="right" if column in right else "left",
-            no_wrap=column in right,
+            no_wrap=column in right or column in whole,
             overflow="fold",
         )
     for row in rows:

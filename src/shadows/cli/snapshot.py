@@ -91,7 +91,17 @@ def listing(seen: "Snapshot", future: "list[Execution[Any]]") -> "RenderableType
         (moment(one.when, seen.taken), one.function_name, one.key, one.queue, one.state.value, "", "")
         for one in future
     ]
-    return table("When", "Task", "Key", "Queue", "State", "Worker", "Started", rows=running + others)
+    return table(
+        "When",
+        "Task",
+        "Key",
+        "Queue",
+        "State",
+        "Worker",
+        "Started",
+        rows=running + others,
+        whole=("When", "State"),
+    )
 
 
 def statistics(seen: "Snapshot") -> "RenderableType":
