@@ -23,7 +23,7 @@ from shadows.protocol.scripts import Script, load
 from shadows.protocol.store import Store
 from tests.support.servers import Server
 
-NAMES = ("enroll", "schedule", "cycle", "beat", "announce", "resign", "reap", "cancel", "find")
+NAMES = ("enroll", "schedule", "cycle", "beat", "announce", "resign", "reap", "cancel", "find", "depth")
 LIMITS = Limits(execution_ttl_ms=60_000, max_ended=100, max_dead=100)
 LEASE_MS = 1000
 _NOTHING = object()
