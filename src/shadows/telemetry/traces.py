@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,8 @@ def _end(span: "Span", error: BaseException | None) -> None:
             kind = exception_name(type(error))
             span.set_attribute(names.ERROR_TYPE, kind)
             span.set_status(Status(StatusCode.ERROR, _message(error) or kind))
-            span.record_exception(error)
+            with suppress(Exception):  # it asks the user's class for words
+                span.record_exception(error)
         span.end()
     except Exception as trouble:  # noqa: BLE001 - the task's outcome is not an exporter's business
         logger.warning("span not ended error=%s", trouble)
