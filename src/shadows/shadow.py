@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, overload
 
 from shadows.clock import Clock, SystemClock, as_datetime, as_instant_us
+from shadows.dependencies.context import own_next_run
 from shadows.errors import ShadowError
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.payload.call import Call, encode_call
@@ -264,7 +265,8 @@ class Shadow:
     async def _accept(
         self, item: Item, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], due_us: int
     ) -> Execution[Any]:
-        answer = await self._check_open().submit(item)
+        batcher = self._check_open()
+        answer = Answer.ACCEPTED if own_next_run(self.name, self.url, item) else await batcher.submit(item)
         if answer is Answer.EXISTS:
             standing = Execution[Any](self, item.key, name, disposition=Disposition.ALREADY_SCHEDULED)
             return await standing.sync()

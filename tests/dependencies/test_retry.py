@@ -1,66 +1,57 @@
 """Trying again after a failure: how often, and when."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from shadows import ExecutionState, Retry, Shadow, TaskFailed, Worker
-from shadows.dependencies.behaviour import Ending
 from shadows.protocol.outcomes import Kind, Outcome
 from shadows.testing import ControlledClock
-from tests.dependencies.conftest import START, running, stands
+from tests.dependencies.conftest import START, ending, running, stands
 from tests.support.waiting import until
-
-
-def ending(attempt: int = 1, error: BaseException | None = None, ended_us: int = 1_000_001) -> Ending:
-    def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
-        raise NotImplementedError
-
-    return Ending("k", attempt, 0, ended_us, error, next_run)
 
 
 BOOM = ValueError("boom")
 
 
 class TestFollow:
-    def test_success_needs_no_retry(self) -> None:
-        assert Retry(attempts=3).follow(ending()) is None
+    async def test_success_needs_no_retry(self) -> None:
+        assert await Retry(attempts=3).follow(ending()) is None
 
-    def test_attempts_count_all_runs(self) -> None:
+    async def test_attempts_count_all_runs(self) -> None:
         retry = Retry(attempts=3)
-        assert retry.follow(ending(1, BOOM)) == Outcome(Kind.RETRY)
-        assert retry.follow(ending(2, BOOM)) == Outcome(Kind.RETRY)
-        assert retry.follow(ending(3, BOOM)) is None
+        assert await retry.follow(ending(1, BOOM)) == Outcome(Kind.RETRY)
+        assert await retry.follow(ending(2, BOOM)) == Outcome(Kind.RETRY)
+        assert await retry.follow(ending(3, BOOM)) is None
 
-    def test_one_attempt_is_the_default(self) -> None:
-        assert Retry().follow(ending(1, BOOM)) is None
+    async def test_one_attempt_is_the_default(self) -> None:
+        assert await Retry().follow(ending(1, BOOM)) is None
 
-    def test_none_is_without_end(self) -> None:
-        assert Retry(attempts=None).follow(ending(1_000_000, BOOM)) == Outcome(Kind.RETRY)
+    async def test_none_is_without_end(self) -> None:
+        assert await Retry(attempts=None).follow(ending(1_000_000, BOOM)) == Outcome(Kind.RETRY)
 
-    def test_the_delay_begins_at_the_end_of_the_run_and_is_never_cut_short(self) -> None:
+    async def test_the_delay_begins_at_the_end_of_the_run_and_is_never_cut_short(self) -> None:
         retry = Retry(attempts=2, delay=timedelta(seconds=1))
-        assert retry.follow(ending(1, BOOM, 1_000_001)) == Outcome(Kind.RETRY, 2001)
-        assert retry.follow(ending(1, BOOM, 1_000_000)) == Outcome(Kind.RETRY, 2000)
+        assert await retry.follow(ending(1, BOOM, 1_000_001)) == Outcome(Kind.RETRY, 2001)
+        assert await retry.follow(ending(1, BOOM, 1_000_000)) == Outcome(Kind.RETRY, 2000)
 
-    def test_a_wish_for_an_instant_is_kept_to_the_millisecond_never_early(self) -> None:
+    async def test_a_wish_for_an_instant_is_kept_to_the_millisecond_never_early(self) -> None:
         retry = Retry(attempts=2)
         with pytest.raises(Exception, match=r"a retry at 1970-01-01T00:00:05\.000001"):
             retry.at(datetime.fromtimestamp(5, UTC) + timedelta(microseconds=1))
-        assert retry.follow(ending(1, BOOM)) == Outcome(Kind.RETRY, 5001)
+        assert await retry.follow(ending(1, BOOM)) == Outcome(Kind.RETRY, 5001)
 
-    def test_a_wish_for_a_delay_takes_the_place_of_the_delay(self) -> None:
+    async def test_a_wish_for_a_delay_takes_the_place_of_the_delay(self) -> None:
         retry = Retry(attempts=2, delay=timedelta(hours=1))
         with pytest.raises(Exception, match="a retry in 0:00:02"):
             retry.in_(timedelta(seconds=2))
-        assert retry.follow(ending(1, BOOM, 0)) == Outcome(Kind.RETRY, 2000)
+        assert await retry.follow(ending(1, BOOM, 0)) == Outcome(Kind.RETRY, 2000)
 
-    def test_no_wish_is_granted_beyond_the_attempts(self) -> None:
+    async def test_no_wish_is_granted_beyond_the_attempts(self) -> None:
         retry = Retry(attempts=2)
         with pytest.raises(Exception, match="a retry in"):
             retry.in_(timedelta(seconds=2))
-        assert retry.follow(ending(2, BOOM)) is None
+        assert await retry.follow(ending(2, BOOM)) is None
 
 
 class TestArguments:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shadows.protocol.schedule import Item
 
 if TYPE_CHECKING:
     from shadows.execution import Execution
@@ -13,19 +15,70 @@ if TYPE_CHECKING:
     from .behaviour import Behaviour
 
 
+class Report(Protocol):
+    """How far a run has come, and a way to tell others."""
+
+    current: int
+    total: int
+    message: str | None
+
+    async def changed(self) -> None:
+        """Make what was changed known."""
+        ...
+
+
+@dataclass(slots=True)
+class LocalReport:
+    """A report that stays in this process."""
+
+    current: int = 0
+    total: int = 100
+    message: str | None = None
+
+    async def changed(self) -> None:
+        """Nobody is told."""
+
+
 @dataclass(slots=True)
 class Run:
     """One run of one execution, for as long as it lasts."""
 
     shadow: "Shadow"
     worker: "Worker"
+    task: str
     key: str
+    queue: str
     attempt: int
+    when_us: int
+    """The instant that the run is for."""
     started_us: int
     describe: Callable[[], "Execution[Any]"]
     """Builds the execution for whoever asks for it: most tasks do not."""
-    behaviours: list["Behaviour"] = field(default_factory=list["Behaviour"])
+    make_report: Callable[[], Report] = LocalReport
+    behaviours: list["Behaviour[Any]"] = field(default_factory=list["Behaviour[Any]"])
     """Those that were entered, in the order of the signature."""
+    followers: list[Item] | None = None
+    """What is to be scheduled with its success."""
+    next_run: Item | None = None
+    """What the task added under its own key: it is scheduled with the run's end."""
+    ended: bool = False
+    """Whether what follows is settled: from then on the run takes no more wishes."""
+    _execution: "Execution[Any] | None" = None
+    _report: Report | None = None
+
+    @property
+    def execution(self) -> "Execution[Any]":
+        """The execution that is being run: one object for all that ask."""
+        if self._execution is None:
+            self._execution = self.describe()
+        return self._execution
+
+    @property
+    def progress(self) -> Report:
+        """How far it has come."""
+        if self._report is None:
+            self._report = self.make_report()
+        return self._report
 
 
 current_run: ContextVar[Run] = ContextVar("shadows_run")
@@ -41,3 +94,12 @@ def present(name: str) -> Run:
         return current_run.get()
     except LookupError:
         raise RuntimeError(f"{name} has a value only inside a task that a worker runs") from None
+
+
+def own_next_run(shadow: str, url: str, item: Item) -> bool:
+    """Whether a call is one that a running task adds under its own key: then it is recorded with the end of the run."""
+    run = current_run.get(None)
+    if run is None or run.ended or run.key != item.key or (run.shadow.name, run.shadow.url) != (shadow, url):
+        return False
+    run.next_run = item
+    return True

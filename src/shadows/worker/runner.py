@@ -1,269 +1,374 @@
 """The runner: the life of one run, from the bytes that were taken to the outcome that is recorded.
 
-    read the call → find its plan → resolve what is injected → run → what follows?
+    read the call → find its plan → decode its arguments → may it start? → run, with what stands around it → what follows?
 
-User code runs inside one fence: whatever it raises, `SystemExit` and `RecursionError` included, is a failure of that
-task and of nothing else.
+Each step fills in the `Job`; one that ends it early raises `Over`. User code runs inside one fence: whatever it raises,
+`SystemExit` and `RecursionError` included, is a failure of that task and of nothing else.
 """
 
 import asyncio
-import contextvars
-import enum
-import functools
-import inspect
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from uncalled_for import FailedDependency, resolved_dependencies
+from redis.exceptions import RedisError
 
 from shadows.clock import as_datetime
-from shadows.dependencies.behaviour import Ending
+from shadows.dependencies.behaviour import Asking, Decision, Ending
 from shadows.dependencies.context import Run, current_run
-from shadows.errors import PayloadError, TaskFailed
+from shadows.dependencies.hooks import Runtime, TaskOutcome
+from shadows.errors import PayloadError
 from shadows.execution import Execution, ExecutionState
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.payload.failures import Failure, describe_failure, show
 from shadows.payload.outcomes import Record, encode_record, encode_result
-from shadows.protocol.cycle import Taken
-from shadows.protocol.execution import split_blob
-from shadows.protocol.outcomes import Outcome, cancelled, completed, dead, failed, release, succeeded_by
+from shadows.protocol.acquire import Admission
+from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.outcomes import (
+    Kind,
+    Outcome,
+    cancelled,
+    completed,
+    dead,
+    expired,
+    failed,
+    release,
+    succeeded_by,
+)
+from shadows.protocol.schedule import Item
 from shadows.tasks.plan import Plan
 
+from .followups import leave
+from .gate import Gate
+from .hooks import Hooks
+from .job import Job, Over, Stop
 from .quota import Quota
+from .recipe import Outer, Recipe
+from .threads import Threads
 from .unknown import Unknown
 
 if TYPE_CHECKING:
     from .worker import Worker
 
+__all__ = ["Job", "Runner", "Stop"]
+
 logger = logging.getLogger("shadows.worker")
 
 MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
-
-
-class Stop(enum.Enum):
-    """Why a running task was cancelled; without a reason it was the task itself."""
-
-    CANCELLED = "somebody cancelled the execution"
-    LEASE_LOST = "the worker's lease was lost"
-    SHUTDOWN = "the worker is stopping"
-
-
-class Job:
-    """One run: what was taken, and what became of it."""
-
-    __slots__ = ("attempt", "began", "call", "stop", "taken", "task")
-
-    task: asyncio.Task[Outcome | None]
-
-    def __init__(self, taken: Taken) -> None:
-        self.taken = taken
-        self.stop: Stop | None = None
-        self.began = False
-        self.attempt = 1
-        self.call: Call | None = None
-
-    def cancel(self, stop: Stop) -> None:
-        """Cancel the run, for a reason that stays."""
-        if self.stop is None or (self.stop is Stop.CANCELLED and stop is not Stop.CANCELLED):
-            self.stop = stop
-            self.task.cancel(stop.value)
+FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
+_CARRYING = (Kind.NEXT, Kind.RELEASE)
+"""Outcomes whose data is a call, and takes the place of what is stored."""
 
 
 class Runner:
     """Runs jobs, one coroutine each."""
 
-    def __init__(self, worker: "Worker", threads: ThreadPoolExecutor, unknown: Unknown) -> None:
+    def __init__(
+        self,
+        worker: "Worker",
+        *,
+        gate: Gate,
+        threads: Threads,
+        unknown: Unknown,
+        outer: Outer,
+        hooks: Hooks,
+        fallback: Callable[..., Any] | None,
+    ) -> None:
         self._worker = worker
         self._shadow = worker.shadow
+        self._gate = gate
         self._threads = threads
         self._unknown = unknown
+        self._outer = outer
+        self._hooks = hooks
+        self._fallback = fallback
+        self._recipes: dict[str, Recipe] = {}
         self._records = worker.shadow.limits.execution_ttl_ms > 0
         self.quota: Quota | None = None
 
     async def run(self, job: Job) -> Outcome | None:
         """Run one job; None where there is nothing to record, as others run it now."""
         job.began = True
+        try:
+            self._read(job)
+            self._find(job)
+            self._decode(job)
+            self._expire(job)
+            await self._admit(job)
+            self._begin(job)
+            await self._perform(job)
+            outcome = await self._follow(job)
+        except Over as over:
+            outcome = over.outcome
+        if outcome is not None:
+            if self._hooks.on_dead is not None and outcome.kind in (Kind.FAILED, Kind.DEAD):
+                await self._hooks.died(lambda: self._describe(job), outcome)
+            if job.unique_ms:
+                outcome = _keep_unique(outcome, job.unique_ms)
+        return outcome
+
+    def _read(self, job: Job) -> None:
+        """From bytes to a call."""
         taken = job.taken
         if not taken.readable:
-            return dead("undecodable")
+            raise Over(dead("undecodable"))
         try:
-            job.attempt, _, data = split_blob(taken.blob)
-            call = job.call = decode_call(data)
+            job.attempt, job.deliveries, data = split_blob(taken.blob)
+            if taken.blob.count(b"/", 0, len(taken.blob) - len(data)) > 2:
+                job.unique_ms = unique_ms(taken.blob)
+            job.call = decode_call(data)
         except (ValueError, PayloadError) as error:
             logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
-            return dead("undecodable")
-        plan = self._shadow.plan(call.function)
-        if plan is None:
-            return self._unknown.outcome(taken.key, call, self._worker.now_us())
-        if self.quota is not None and not self.quota.spend(call.function, taken.key):
-            return cancelled()
-        return await self._perform(job, plan, call)
+            raise Over(dead("undecodable")) from None
 
-    async def _perform(self, job: Job, plan: Plan, call: Call) -> Outcome | None:
-        key = job.taken.key
-        started_us, began = self._worker.now_us(), time.perf_counter()
-        run = Run(
+    def _find(self, job: Job) -> None:
+        """From a name to a plan: the task's, or that of what stands in for unknown ones."""
+        name = job.call.function
+        plan = self._shadow.plan(name)
+        if plan is None and self._fallback is not None:
+            known = self._recipes.get(name)
+            plan = known.plan if known is not None else Plan(self._fallback, name, job.queue)
+        if plan is None:
+            raise Over(self._unknown.outcome(job.taken.key, job.call, self._worker.now_us()))
+        job.plan = plan
+
+    def _decode(self, job: Job) -> None:
+        """From bytes to arguments."""
+        try:
+            job.args, job.kwargs = job.plan.decode(job.call.arguments)
+        except PayloadError as damage:
+            logger.error(  # noqa: TRY400
+                "arguments cannot be read task=%s key=%s error=%s", job.plan.name, job.taken.key, damage
+            )
+            raise Over(dead("undecodable", self._record(job, describe_failure(damage)))) from None
+
+    def _expire(self, job: Job) -> None:
+        """What was to be started by an instant that has passed is not started."""
+        if job.call.expires_us and self._worker.now_us() >= job.call.expires_us:
+            logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
+            raise Over(expired(self._record(job, None)))
+
+    async def _admit(self, job: Job) -> None:
+        """May it start? Asked before anything of it is entered; what waits costs this worker nothing."""
+        if job.plan.injects or self._outer:
+            try:
+                claims = self._recipe(job.plan).claims(lambda: self._asking(job))
+            except Exception as broken:  # noqa: BLE001 - a behaviour's own code, on arguments of any class
+                raise Over(failed(self._record(job, describe_failure(broken)))) from None
+            if claims:
+                admission = await self._gate.acquire(job.taken.token, job.taken.key, claims)
+                if admission is not Admission.GRANTED:
+                    logger.debug("task not admitted key=%s admission=%s", job.taken.key, admission.name)
+                    raise Over(None)
+        if self.quota is not None and not self.quota.spend(job.plan.name, job.taken.key):
+            raise Over(cancelled())
+
+    def _begin(self, job: Job) -> None:
+        """The run as its task and what is injected into it see it."""
+        job.started_us = self._worker.now_us()
+        job.run = Run(
             self._shadow,
             self._worker,
-            key,
+            job.plan.name,
+            job.taken.key,
+            job.queue,
             job.attempt,
-            started_us,
-            lambda: self._describe(job, call, started_us),
+            job.call.when_us,
+            job.started_us,
+            lambda: self._describe(job),
         )
-        current_run.set(run)
-        result: object = None
-        error: BaseException | None = None
-        try:
-            args, kwargs = plan.decode(call.arguments)
-        except PayloadError as damage:
-            logger.error("arguments cannot be read task=%s key=%s error=%s", plan.name, key, damage)  # noqa: TRY400
-            return dead("undecodable", self._record(plan, job, run, describe_failure(damage)))
-        if logger.isEnabledFor(logging.INFO):
+        current_run.set(job.run)
+
+    async def _perform(self, job: Job) -> None:
+        """Make the call, with what stands around it."""
+        told, began = logger.isEnabledFor(logging.INFO), time.perf_counter()
+        if told:
+            shown = job.plan.shown(job.args, job.kwargs)
             logger.info(
-                "task started task=%s(%s) key=%s attempt=%d",
-                plan.name,
-                plan.shown(args, kwargs),
-                key,
-                job.attempt,
+                "task started task=%s(%s) key=%s attempt=%d", job.plan.name, shown, job.taken.key, job.attempt
             )
+        if self._hooks.on_start is not None:
+            await self._hooks.started(job.run)
         try:
-            if plan.injects:
-                result = await self._run_injected(plan, args, kwargs)
-            elif plan.is_async:
-                result = await plan.function(*args, **kwargs)
-            else:
-                result = await self._run_in_thread(plan.function, args, kwargs)
+            job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
-            error = raised
-        if logger.isEnabledFor(logging.INFO):
-            how = "succeeded" if error is None else f"failed error={show(error):.200}"
+            job.error = raised
+        if self._hooks.on_end is not None:
+            await self._hooks.ended(job.run, TaskOutcome(self._duration(job), job.result, job.error))
+        if told:
+            how = "succeeded" if job.error is None else f"failed error={show(job.error):.200}"
             logger.info(
                 "task ended task=%s key=%s attempt=%d duration=%.3fs %s",
-                plan.name, key, job.attempt, time.perf_counter() - began, how,
+                job.plan.name, job.taken.key, job.attempt, time.perf_counter() - began, how,
             )  # fmt: skip
-        return self._follow(job, plan, call, run, result, error)
 
-    def _follow(
-        self, job: Job, plan: Plan, call: Call, run: Run, result: object, error: BaseException | None
-    ) -> Outcome | None:
-        if isinstance(error, asyncio.CancelledError):
+    async def _call(self, job: Job) -> object:
+        plan = job.plan
+        if plan.injects or self._outer:
+            async with self._recipe(plan).around(job.run, job.args, job.kwargs) as injected:
+                function = plan.function if plan.is_async else self._threads.called(plan.function)
+                kwargs = {**job.kwargs, **injected}
+                for behaviour in job.run.behaviours:
+                    if isinstance(behaviour, Runtime):
+                        return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
+                return await function(*job.args, **kwargs)
+        if plan.is_async:
+            return await plan.function(*job.args, **job.kwargs)
+        return await self._threads.run(plan.function, job.args, job.kwargs)
+
+    async def _follow(self, job: Job) -> Outcome | None:
+        """What follows from how it ended."""
+        if isinstance(job.error, asyncio.CancelledError):
+            job.run.ended = True
             match job.stop:
                 case Stop.LEASE_LOST:
                     return None
                 case Stop.SHUTDOWN:
                     return release()
                 case _:
-                    return cancelled(self._record(plan, job, run, None))
+                    return cancelled(self._record(job, None))
+        outcome = None
         try:
-            outcome = self._ask(job, plan, call, run, error)
+            outcome = await self._ask(job)
         except Exception as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
-            outcome, error = None, broken
-        if outcome is None:
-            if error is None:
-                return completed(self._record(plan, job, run, None, result))
-            return failed(self._record(plan, job, run, describe_failure(error)))
-        return outcome if self.quota is None else self.quota.cut(plan.name, job.taken.key, outcome)
+            job.error = broken
+        job.run.ended = True
+        if outcome is None or (job.run.next_run is not None and outcome.kind is Kind.NEXT):
+            outcome = self._plain(job)
+        outcome = await self._with_followers(job, outcome)
+        return outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
 
-    def _ask(self, job: Job, plan: Plan, call: Call, run: Run, error: BaseException | None) -> Outcome | None:
-        if not run.behaviours:
+    def _plain(self, job: Job) -> Outcome:
+        if job.error is None:
+            return completed(self._record(job, None, job.result))
+        return failed(self._record(job, describe_failure(job.error)))
+
+    async def _ask(self, job: Job) -> Outcome | None:
+        """What the task itself, then its behaviours have to say."""
+        if isinstance(job.error, Decision):
+            return job.error.follow(self._ending(job))
+        if not job.run.behaviours:
             return None
-
-        def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
-            arguments = call.arguments if args is None else plan.encode(args, kwargs or {})
-            follower = encode_call(Call(plan.name, arguments, at_us, headers=call.headers))
-            return succeeded_by(follower, 0 if at_us <= ending.ended_us else -(-at_us // 1000))
-
-        ending = Ending(job.taken.key, job.attempt, run.started_us, self._worker.now_us(), error, next_run)
-        for behaviour in sorted(run.behaviours, key=lambda one: one.rank):
-            outcome = behaviour.follow(ending)
+        ending = self._ending(job)
+        for behaviour in sorted(job.run.behaviours, key=lambda one: one.rank):
+            outcome = await behaviour.follow(ending)
             if outcome is not None:
                 return outcome
         return None
 
-    async def _run_injected(self, plan: Plan, args: Sequence[Any], kwargs: dict[str, Any]) -> object:
-        async with resolved_dependencies(plan.function, plan.bound(args, kwargs)) as resolved:
-            for value in resolved.values():
-                if isinstance(value, FailedDependency):
-                    raise TaskFailed(
-                        f"the dependency {value.parameter!r} of {plan.name} failed: "
-                        f"{type(value.error).__name__}: {value.error}",
-                        type_name=type(value.error).__name__,
-                    ) from value.error
-            own = {
-                name: value
-                for name, value in resolved.items()
-                if name in plan.injected and name not in kwargs
-            }
-            if plan.is_async:
-                return await plan.function(*args, **kwargs, **own)
-            return await self._run_in_thread(plan.function, args, {**kwargs, **own})
+    async def pass_over(self, job: Job) -> Outcome | None:
+        """What follows where a run is not made, as it is stricken: a chain goes on; None: nothing does."""
+        ending = self._ending(job)
+        for _, behaviour in job.plan.behaviours:
+            outcome = await behaviour.pass_over(ending)
+            if outcome is not None:
+                return outcome
+        return None
 
-    async def _run_in_thread(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> object:
-        context = contextvars.copy_context()
-        call = functools.partial(context.run, function, *args, **kwargs)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        wish: asyncio.CancelledError | None = None
-        while not future.done():
+    def _ending(self, job: Job) -> Ending:
+        def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
+            call = job.call
+            arguments = call.arguments if args is None else job.plan.encode(args, kwargs or {})
+            follower = encode_call(Call(call.function, arguments, at_us, headers=call.headers))
+            return succeeded_by(follower, 0 if at_us <= ended_us else -(-at_us // 1000))
+
+        ended_us = self._worker.now_us()
+        return Ending(
+            job.taken.key,
+            job.attempt,
+            job.call.when_us,
+            job.started_us or ended_us,
+            ended_us,
+            job.error,
+            next_run,
+            lambda: completed(self._record(job, None)),
+            lambda: job.run.execution,
+            job.result,
+        )
+
+    async def _with_followers(self, job: Job, outcome: Outcome) -> Outcome:
+        """What the task has left to be scheduled: with its success, and under its own key with any end."""
+        run = job.run
+        followers: list[Item] = []
+        if run.followers and job.error is None and outcome.kind in (Kind.COMPLETED, Kind.NEXT):
+            followers += run.followers
+        if run.next_run is not None and outcome.kind in (Kind.COMPLETED, Kind.FAILED):
+            followers.append(run.next_run)
+        if not followers:
+            return outcome
+        await self._enroll({item.queue for item in followers})
+        return replace(outcome, followers=tuple(followers))
+
+    async def _enroll(self, queues: set[str]) -> None:
+        """Have the server know the queues: a server that is away is waited for, as the task has ended already."""
+        pause = FIRST_PAUSE
+        while missing := queues.difference(self._shadow.store.queues):
             try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                if error.args and error.args[0] != Stop.CANCELLED.value:
-                    raise  # the process ends, or others run it: nobody waits for the thread
-                wish = error  # a thread cannot be stopped: its slot is kept until it returns
-        if wish is not None:
-            raise wish
-        result: object = future.result()
-        if inspect.isawaitable(result):  # a def that hands on a coroutine, as decorators do
-            return await result
-        return result
+                await self._worker.enroll(missing)
+            except (RedisError, OSError) as error:
+                logger.warning("server does not answer error=%s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LAST_PAUSE)
 
-    def _record(
-        self, plan: Plan, job: Job, run: Run, failure: Failure | None, result: object = None
-    ) -> bytes:
+    def _recipe(self, plan: Plan) -> Recipe:
+        recipe = self._recipes.get(plan.name)
+        if recipe is None or recipe.plan is not plan:
+            recipe = self._recipes[plan.name] = Recipe(plan, self._outer)
+        return recipe
+
+    def _asking(self, job: Job) -> Asking:
+        arguments = job.plan.named(job.args, job.kwargs)
+        return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments)
+
+    def _duration(self, job: Job) -> Any:
+        return as_datetime(self._worker.now_us()) - as_datetime(job.started_us)
+
+    def _record(self, job: Job, failure: Failure | None, result: object = None) -> bytes:
         if not self._records and failure is None:
             return b""
-        encoded, carried = encode_result(result, plan.result_adapter)
+        encoded, carried = encode_result(result, job.plan.result_adapter)
         carried = carried and len(encoded) <= MAX_RESULT_BYTES
         if not carried:
             logger.warning(
                 "result cannot travel task=%s key=%s type=%s bytes=%d",
-                plan.name,
-                job.taken.key,
-                type(result).__name__,
-                len(encoded),
-            )
+                job.plan.name, job.taken.key, type(result).__name__, len(encoded),
+            )  # fmt: skip
+        now_us = self._worker.now_us()
         return encode_record(
             Record(
-                plan.name,
+                job.plan.name,
                 self._worker.name,
                 job.attempt,
-                run.started_us,
-                self._worker.now_us(),
+                job.started_us or now_us,
+                now_us,
                 encoded if carried else None,
                 failure,
             )
         )
 
-    def _describe(self, job: Job, call: Call, started_us: int) -> Execution[Any]:
-        plan = self._shadow.plan(call.function)
-        args, kwargs = plan.decode(call.arguments) if plan is not None else ((), {})
+    def _describe(self, job: Job) -> Execution[Any]:
         execution = Execution[Any](
             self._shadow,
             job.taken.key,
-            call.function,
-            args=args,
-            kwargs=kwargs,
-            queue=job.taken.token.partition("/")[0],
-            when=as_datetime(call.when_us),
+            job.call.function,
+            args=job.args,
+            kwargs=job.kwargs,
+            queue=job.queue,
+            when=as_datetime(job.call.when_us),
             state=ExecutionState.RUNNING,
             attempt=job.attempt,
             worker=self._worker.name,
         )
-        execution.started_at = as_datetime(started_us)
+        execution.started_at = as_datetime(job.started_us)
+        execution.then_run = lambda function, when, key, queue: leave(job.run, function, when, key, queue)
         return execution
+
+
+def _keep_unique(outcome: Outcome, ms: int) -> Outcome:
+    """The key stays taken for as long after the end as was wished, and what runs next keeps the wish."""
+    if outcome.kind in _CARRYING:
+        return replace(outcome, data=b"u%d/%b" % (ms, outcome.data)) if outcome.data else outcome
+    return outcome if outcome.kind is Kind.RETRY else replace(outcome, instant_ms=ms)
