@@ -10,7 +10,6 @@ from shadows.testing import ControlledClock
 from tests.dependencies.conftest import START, ending, running, stands
 from tests.support.waiting import until
 
-
 BOOM = ValueError("boom")
 
 
