@@ -1,5 +1,7 @@
 """Distributed background tasks on Redis streams: add a task now or later, and workers anywhere run it, at least once."""
 
+from shadows.agenda import Agenda
+from shadows.calls import TaskCall
 from shadows.dependencies import (
     CallArgument,
     CompletionHandler,
@@ -45,11 +47,14 @@ from shadows.errors import (
 )
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.shadow import Shadow
+from shadows.strike_list import StrikeList
+from shadows.strikes import Operator
 from shadows.sync import SyncExecution, SyncShadow
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 
 __all__ = [
+    "Agenda",
     "CallArgument",
     "CompletionHandler",
     "ConcurrencyLimit",
@@ -72,6 +77,7 @@ __all__ = [
     "InvalidTask",
     "Logged",
     "NotAccepted",
+    "Operator",
     "Overloaded",
     "PayloadError",
     "Perpetual",
@@ -86,9 +92,11 @@ __all__ = [
     "Shadow",
     "ShadowError",
     "Shared",
+    "StrikeList",
     "SyncExecution",
     "SyncShadow",
     "TaskArgument",
+    "TaskCall",
     "TaskFailed",
     "TaskKey",
     "TaskLogger",

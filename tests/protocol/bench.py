@@ -23,7 +23,10 @@ from shadows.protocol.scripts import Script, load
 from shadows.protocol.store import Store
 from tests.support.servers import Server
 
-NAMES = ("enroll", "schedule", "cycle", "beat", "announce", "resign", "reap", "cancel", "find")
+NAMES = (
+    "enroll", "schedule", "replace", "cycle", "acquire", "beat", "announce", "resign", "reap", "cancel", "find", "tidy",
+    "progress", "strike", "letter",
+)  # fmt: skip
 LIMITS = Limits(execution_ttl_ms=60_000, max_ended=100, max_dead=100)
 LEASE_MS = 1000
 _NOTHING = object()
@@ -128,11 +131,12 @@ class Bench:
     def schedule(self, *items: Item, remember: bool = True) -> list[Answer]:
         """Accept calls as the next batch of one producer."""
         self.batch += 1
-        return now(
+        answers, _ = now(
             schedule(
                 self.store, self.link, "producer", self.batch, items, remember=remember, stamp=self.stamp
             )
         )
+        return answers
 
     def add(self, *keys: str, queue: str = "default", at: int = 0) -> None:
         """Accept a call `call-KEY` for each key."""

@@ -65,7 +65,7 @@ class Cycled:
     def told(self) -> tuple[object, ...]:
         """The same without objects, once the entries have their tokens."""
         given = [(entry.token, *entry.fields) for entry in self.taken]
-        return self.letters, given, self.nearest, self.stops, self.leased, self.unfinished
+        return self.letters, given, self.nearest, self.stops, self.leased, self.unfinished, 0, ""
 
 
 type Wish = tuple[str, str, str, int | str, str]
@@ -88,7 +88,7 @@ class Model:
         self.parked: dict[str, str] = {}
         self.leases: dict[str, float] = {}
         self.controls: set[tuple[str, str]] = set()
-        self.ended: dict[str, tuple[str, int]] = {}
+        self.ended: dict[str, tuple[str, float]] = {}
         self.dead: dict[str, tuple[str, int]] = {}
         self.producers: dict[str, tuple[int, str]] = {}
         self.windows: dict[str, int] = {}
@@ -112,7 +112,7 @@ class Model:
     def schedule(self, producer: str, batch: int, remember: int, wishes: list[Wish]) -> list[str]:
         noted, said = self.producers.get(producer, (-1, ""))
         if noted == batch:
-            return ["OK", said]
+            return ["OK", said, 0]
         if noted > batch:
             return ["LATE"]
         self._nearest = None
@@ -120,10 +120,7 @@ class Model:
         self.producers[producer] = (batch, said)
         if remember:
             self.windows[f"p/{producer}"] = self.now + remember
-            for name in [name for name, instant in self.windows.items() if instant <= self.now]:
-                del self.windows[name]
-                self.producers.pop(name[2:], None)
-        return ["OK", said]
+        return ["OK", said, 0]
 
     def _accept(self, mode: str, key: str, queue: str, instant: int | str, call: str) -> str:
         if isinstance(instant, str) or not self.good(queue):
@@ -197,12 +194,13 @@ class Model:
     def _finish(self, limits: Limits, key: str, state: str, queue: str, info: str, blob: str) -> None:
         if limits.execution_ttl_ms and key:
             record = f"{state}/{self.now}/{queue}/{len(info)}/{info}{blob}"
-            self.ended[key] = (record, self.now + limits.execution_ttl_ms)
+            self.ended[key] = (record, self.now + limits.execution_ttl_ms + (state == "failed") / 2)
 
     def _sweep(self, limits: Limits) -> None:
-        order = sorted(self.ended, key=lambda key: (self.ended[key][1], key))
-        expired = sum(until <= self.now for _, until in self.ended.values())
-        for key in order[: max(expired, len(order) - limits.max_ended)]:
+        for key in [key for key, (_, until) in self.ended.items() if until <= self.now]:
+            del self.ended[key]
+        order = sorted(self.ended, key=lambda key: (self.ended[key][1] % 1, self.ended[key][1], key))
+        for key in order[: max(0, len(order) - limits.max_ended)]:
             del self.ended[key]
 
     def _bury(

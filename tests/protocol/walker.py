@@ -144,12 +144,13 @@ class Walk:
             len(wishes),
             *[word for wish in wishes for word in wish],
         ]
-        self.call("schedule", *arguments, wanted=self.model.schedule(producer, batch, remember, wishes))
+        script = "replace" if any(wish[0] == "replace" for wish in wishes) else "schedule"
+        self.call(script, *arguments, wanted=self.model.schedule(producer, batch, remember, wishes))
         if self.maybe(0.3):
-            self.quietly("schedule", *arguments, wanted=self.model.schedule(producer, batch, 0, wishes))
+            self.quietly(script, *arguments, wanted=self.model.schedule(producer, batch, 0, wishes))
         if self.maybe(0.1):
             arguments[1] = batch - 1
-            self.quietly("schedule", *arguments, wanted=["LATE"])
+            self.quietly(script, *arguments, wanted=["LATE"])
 
     def wish(self) -> Wish:
         instant = self.model.now + self.dice.choice([-1, 0, 1, self.dice.randrange(2000)])

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from shadows.progress import ProgressReport
 from shadows.protocol.schedule import Item
 
 if TYPE_CHECKING:
@@ -13,30 +14,6 @@ if TYPE_CHECKING:
     from shadows.worker import Worker
 
     from .behaviour import Behaviour
-
-
-class Report(Protocol):
-    """How far a run has come, and a way to tell others."""
-
-    current: int
-    total: int
-    message: str | None
-
-    async def changed(self) -> None:
-        """Make what was changed known."""
-        ...
-
-
-@dataclass(slots=True)
-class LocalReport:
-    """A report that stays in this process."""
-
-    current: int = 0
-    total: int = 100
-    message: str | None = None
-
-    async def changed(self) -> None:
-        """Nobody is told."""
 
 
 @dataclass(slots=True)
@@ -54,7 +31,8 @@ class Run:
     started_us: int
     describe: Callable[[], "Execution[Any]"]
     """Builds the execution for whoever asks for it: most tasks do not."""
-    make_report: Callable[[], Report] = LocalReport
+    make_report: Callable[[], ProgressReport]
+    """Begins the report of how far it has come, for whoever asks: most tasks do not."""
     behaviours: list["Behaviour[Any]"] = field(default_factory=list["Behaviour[Any]"])
     """Those that were entered, in the order of the signature."""
     followers: list[Item] | None = None
@@ -64,7 +42,7 @@ class Run:
     ended: bool = False
     """Whether what follows is settled: from then on the run takes no more wishes."""
     _execution: "Execution[Any] | None" = None
-    _report: Report | None = None
+    _report: ProgressReport | None = None
 
     @property
     def execution(self) -> "Execution[Any]":
@@ -74,7 +52,7 @@ class Run:
         return self._execution
 
     @property
-    def progress(self) -> Report:
+    def progress(self) -> ProgressReport:
         """How far it has come."""
         if self._report is None:
             self._report = self.make_report()

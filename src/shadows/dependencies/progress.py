@@ -1,11 +1,10 @@
 """How far a task has come, for others to see while it runs."""
 
-import copy
-from typing import Self
-
 from uncalled_for import Dependency
 
-from .context import Report, present
+from shadows.progress import ProgressReport
+
+from .context import present
 
 
 class Progress(Dependency["Progress"]):
@@ -20,22 +19,20 @@ class Progress(Dependency["Progress"]):
     anew with each run.
     """
 
-    def __init__(self) -> None:
-        self._report: Report | None = None
+    def __init__(self, report: ProgressReport | None = None) -> None:
+        self._report = report
 
-    async def __aenter__(self) -> Self:
-        own = copy.copy(self)
-        vars(own)["_report"] = present("Progress()").progress
-        return own
+    async def __aenter__(self) -> "Progress":  # noqa: PYI034 - another one, which knows the run
+        return Progress(present("Progress()").progress)
 
     @property
-    def current(self) -> int:
-        """How much is done."""
+    def current(self) -> int | None:
+        """How much is done; None where nothing was told yet."""
         return self._own.current
 
     @property
     def total(self) -> int:
-        """How much there is to do; 100 unless told otherwise."""
+        """How much there is to do; 1 unless told otherwise."""
         return self._own.total
 
     @property
@@ -49,11 +46,7 @@ class Progress(Dependency["Progress"]):
         Raises:
             ValueError: less than one.
         """
-        if amount < 1:
-            raise ValueError(f"increment({amount!r}): at least 1")
-        report = self._own
-        report.current += amount
-        await report.changed()
+        await self._own.increment(amount)
 
     async def set_total(self, total: int) -> None:
         """Say how much there is to do.
@@ -61,20 +54,14 @@ class Progress(Dependency["Progress"]):
         Raises:
             ValueError: less than one.
         """
-        if total < 1:
-            raise ValueError(f"set_total({total!r}): at least 1")
-        report = self._own
-        report.total = total
-        await report.changed()
+        await self._own.set_total(total)
 
     async def set_message(self, message: str | None) -> None:
         """Say something of where it stands; None takes it back."""
-        report = self._own
-        report.message = message
-        await report.changed()
+        await self._own.set_message(message)
 
     @property
-    def _own(self) -> Report:
+    def _own(self) -> ProgressReport:
         if self._report is None:
             raise RuntimeError("Progress() has a value only inside a task that a worker runs")
         return self._report

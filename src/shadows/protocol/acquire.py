@@ -1,7 +1,16 @@
 """Limits: what a run may need before it starts. The typed face of `acquire.lua`."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from .connection import Argument, Link
+from .cycle import Limits
+from .scripts import load
+from .store import Store
+
+MOST_ARGUMENTS = 3_900
+"""The most that one request carries: some servers take no more."""
 
 
 class Need(enum.StrEnum):
@@ -40,3 +49,38 @@ class Admission(enum.Enum):
     """It was ended as cancelled."""
     STALE = "S"
     """Somebody else has it."""
+    UNKNOWN = "U"
+    """The server could not tell: something is wrong with the keys of limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A taken task that asks to start."""
+
+    token: str
+    key: str
+    who: str
+    """Tells this execution from others that had the key before."""
+    claims: Sequence[Claim]
+
+    @property
+    def size(self) -> int:
+        """How many arguments it is."""
+        return 4 + 5 * len(self.claims)
+
+
+async def acquire(
+    store: Store, link: Link, worker: str, asking: Sequence[Asking], limits: Limits, *, stamp: bytes = b""
+) -> list[Admission]:
+    """Ask for what taken tasks need, all that one comes under or nothing; asked again it answers the same."""
+    arguments: list[Argument] = [stamp, worker, *limits.arguments(), len(asking)]
+    for one in asking:
+        arguments += (one.token, one.key, f"{one.key}\0{one.who}", len(one.claims))
+        for claim in one.claims:
+            arguments += (claim.need.value, claim.name, claim.amount, claim.window_ms, int(claim.drop))
+    reply = await store.call(link, _SCRIPT, *arguments)
+    return [_ADMISSIONS[letter] for letter in reply[1]]
+
+
+_SCRIPT = load("acquire")
+_ADMISSIONS = {ord(admission.value): admission for admission in Admission}

@@ -46,6 +46,8 @@ class Batcher:
         self._patience = patience
         self._producer = secrets.token_hex(8)
         self._batch = 0
+        self.strikes = 0
+        """The version of the strikes, as the last batch was told."""
         self._remember_until = 0.0
         self._queue: deque[_Waiting] = deque()
         self._wanted = asyncio.Event()
@@ -53,7 +55,11 @@ class Batcher:
         self._ended = False
 
     async def submit(self, item: Item) -> Answer:
-        """Have one call accepted.
+        """Have one call accepted, and wait for it; as `post`."""
+        return await self.post(item)
+
+    def post(self, item: Item) -> asyncio.Future[Answer]:
+        """Have one call accepted: it travels with all others that are posted before the next request.
 
         A caller that is cancelled takes its call out while that is unsent; later, only its waiting ends.
 
@@ -63,11 +69,11 @@ class Batcher:
             NotAccepted: the queue's key holds something else.
         """
         if self._ended:
-            raise _explained(_closed(), item)
+            raise explained(_closed(), item)
         reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(item, reply))
         self._wanted.set()
-        return await reply
+        return reply
 
     def close(self) -> None:
         """Let `run` end once everything is sent."""
@@ -132,7 +138,7 @@ class Batcher:
             try:
                 if missing := queues.difference(self._store.queues):
                     await self._store.enroll(self._link, missing)
-                answers = await schedule(
+                answers, self.strikes = await schedule(
                     self._store,
                     self._link,
                     self._producer,
@@ -163,10 +169,10 @@ def _closed() -> ServerUnreachable:
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if not waiting.reply.done():
-            waiting.reply.set_exception(_explained(error, waiting.item))
+            waiting.reply.set_exception(explained(error, waiting.item))
 
 
-def _explained(error: Exception, item: Item) -> Exception:
+def explained(error: Exception, item: Item) -> Exception:
     """The error as one caller should see it."""
     if isinstance(error, OutOfMemoryError | ReadOnlyError) or _REFUSALS.search(str(error)):
         refused = Overloaded(

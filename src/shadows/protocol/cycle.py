@@ -4,10 +4,11 @@ import asyncio
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import ResponseError
 
-from .connection import Argument, Link, Reply
+from .connection import Link, Reply
 from .outcomes import Outcome
 from .scripts import load
 from .store import Store
@@ -90,13 +91,19 @@ async def cycle(
     stamp: bytes = b"",
 ) -> Cycled:
     """Settle, promote and take, in one round trip; what is taken comes in the order of `queues`."""
-    arguments: list[Argument] = [
+    arguments: list[Any] = [
         stamp, worker, *limits.arguments(), take, promote, woken, len(settle),
     ]  # fmt: skip
     for item in settle:
         outcome = item.outcome
         arguments += (item.token, item.key, outcome.kind.value, outcome.instant_ms, outcome.data)
-    _, letters, taken, due, stops, leased, unfinished = await store.call(link, _SCRIPT, *arguments, *queues)
+        if outcome.followers:
+            arguments[8] += len(outcome.followers)
+            for follower in outcome.followers:
+                arguments += (b"", follower.key, follower.queue, follower.instant_ms, follower.body)
+    _, letters, taken, due, stops, leased, unfinished, strikes, paused = await store.call(
+        link, _SCRIPT, *arguments, *queues
+    )
     return Cycled(
         [_VERDICTS[letter] for letter in letters],
         [
@@ -108,6 +115,8 @@ async def cycle(
         [stop.decode() for stop in stops],
         leased == 1,
         unfinished,
+        strikes,
+        paused.decode(errors="replace"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Accepting calls: the typed face of `schedule.lua`."""
+"""Accepting calls: the typed face of `schedule.lua`, and of `replace.lua` where one takes another's place."""
 
 import enum
 from collections.abc import Sequence
@@ -59,20 +59,26 @@ async def schedule(
     *,
     remember: bool,
     stamp: bytes = b"",
-) -> list[Answer]:
+) -> tuple[list[Answer], int]:
     """Accept up to 200 calls, each by itself; the same batch number again answers the same and changes nothing.
+
+    Returns:
+        What became of each, and the version of the strikes.
 
     Raises:
         LateBatch: nothing was done.
     """
     arguments: list[Argument] = [stamp, producer, batch, PRODUCER_MEMORY_MS if remember else b"", len(items)]
+    script = _ADD
     for item in items:
+        if item.mode is Mode.REPLACE:
+            script = _REPLACE
         arguments += (item.mode.value, item.key, item.queue, item.instant_ms, item.body)
-    reply = await store.call(link, _SCRIPT, *arguments)
+    reply = await store.call(link, script, *arguments)
     if reply[0] == b"LATE":
         raise LateBatch
-    return [_ANSWERS[letter] for letter in reply[1]]
+    return [_ANSWERS[letter] for letter in reply[1]], int(reply[2])
 
 
-_SCRIPT = load("schedule")
+_ADD, _REPLACE = load("schedule"), load("replace")
 _ANSWERS = {ord(answer.value): answer for answer in Answer}

@@ -15,7 +15,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
@@ -36,6 +37,7 @@ from shadows.protocol.outcomes import Outcome, cancelled, failed, release
 from shadows.shadow import Shadow
 
 from .lease import Lease
+from .progress import ProgressBoard
 from .runner import Job, Runner, Stop
 
 logger = logging.getLogger("shadows.worker")
@@ -60,6 +62,7 @@ class Loop:
         shadow: Shadow,
         runner: Runner,
         lease: Lease,
+        board: ProgressBoard,
         *,
         concurrency: int,
         queues: Sequence[str] | None,
@@ -71,6 +74,7 @@ class Loop:
         self._store = shadow.store
         self._runner = runner
         self._lease = lease
+        self._board = board
         self.concurrency = concurrency
         self._queues = queues
         self._reconnection_delay = reconnection_delay
@@ -82,6 +86,7 @@ class Loop:
         self._finished: deque[Settlement] = deque()
         self._heard: list[Taken] = []
         self._woken = b""
+        self._paused: frozenset[str] = frozenset()
         self._listening: asyncio.Task[Heard] | None = None
         self._wanted = asyncio.Event()
         self._stopping = False
@@ -193,10 +198,12 @@ class Loop:
     def _next_batch(self) -> list[Settlement]:
         """The outcomes to send next: as many as a call may settle, and no more bytes than a request should carry."""
         batch: list[Settlement] = []
-        size = 0
+        size = rows = 0
         for settlement in self._finished:
-            size += len(settlement.outcome.data)
-            if batch and (size > MOST_BYTES or len(batch) == MOST_ITEMS):
+            outcome = settlement.outcome
+            rows += 1 + len(outcome.followers)
+            size += len(outcome.data) + sum(len(follower.call) for follower in outcome.followers)
+            if batch and (size > MOST_BYTES or rows > MOST_ITEMS):
                 break
             batch.append(settlement)
         return batch
@@ -218,9 +225,14 @@ class Loop:
             if me == self._lease.incarnation:
                 self._heard[:0] = heard
             raise
+        if cycled.strikes != self._shadow.strikes.version:  # where this fails, the reply counts as lost
+            await self._shadow.strikes.refresh(cycled.strikes)
         for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
             self._finished.popleft()
-            if (
+            self._board.ended(settlement.token, settlement.key)
+            if verdict is Verdict.BAD and settlement.outcome.refused is not None:
+                self._finished.append(replace(settlement, outcome=settlement.outcome.refused()))
+            elif (
                 verdict is not Verdict.RECORDED and not again
             ):  # sent again it proves nothing: the first may have counted
                 logger.warning(
@@ -233,15 +245,17 @@ class Loop:
             self._adrift = False
             self._compared = 0.0
             self._wanted.set()
-        starting = [*heard, *cycled.taken]
+        self._paused = frozenset(cycled.paused.split())
+        starting = [*(taken for taken in heard if not self._pauses(taken)), *cycled.taken]
+        self._finished.extend(_given_back(taken for taken in heard if self._pauses(taken)))
         if self._stopping or not (cycled.leased and self._lease.holds()):
-            self._finished.extend(Settlement(taken.token, taken.key, release()) for taken in starting)
+            self._finished.extend(_given_back(starting))
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
             free = max(0, self.concurrency - len(self._jobs))
             for taken in starting[:free]:
                 self._start(taken)
             # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
-            self._finished.extend(Settlement(taken.token, taken.key, release()) for taken in starting[free:])
+            self._finished.extend(_given_back(starting[free:]))
         for token in cycled.stops:
             if job := self._jobs.get(token):
                 job.cancel(Stop.CANCELLED)
@@ -249,6 +263,9 @@ class Loop:
 
     async def _request(self, me: str, settling: Sequence[Settlement], take: int) -> Cycled:
         woken, self._woken = self._woken, b""
+        queues = {follower.queue for one in settling for follower in one.outcome.followers}
+        if missing := queues.difference(self._store.queues):
+            await self._store.enroll(self._link, missing)
         return await cycle(
             self._store,
             self._link,
@@ -272,6 +289,9 @@ class Loop:
         self._compared = time.monotonic()
         known = self._jobs.keys() | {settlement.token for settlement in self._finished}
         self._heard += [taken for taken in held if taken.token not in known]
+
+    def _pauses(self, taken: Taken) -> bool:
+        return bool(self._paused) and not self._paused.isdisjoint((taken.token.partition("/")[0], "*"))
 
     def _names(self) -> Sequence[str]:
         return self._queues if self._queues is not None else self._store.queues
@@ -340,8 +360,9 @@ class Loop:
             backstop.cancel()
 
     async def _listen(self) -> Heard:
+        names = [name for name in self._names() if name not in self._paused and "*" not in self._paused]
         return await listen(
-            self._store, self._ear, self._lease.incarnation, self._names(), int(BACKSTOP * 1000), READ_GRACE
+            self._store, self._ear, self._lease.incarnation, names, int(BACKSTOP * 1000), READ_GRACE
         )
 
     def _hear(self, listening: asyncio.Task[Heard]) -> None:
@@ -358,6 +379,10 @@ class Loop:
         heard = listening.result()
         self._heard += heard.taken
         self._woken = heard.woken
+
+
+def _given_back(several: Iterable[Taken]) -> Iterator[Settlement]:
+    return (Settlement(taken.token, taken.key, release()) for taken in several)
 
 
 def _heals(error: Exception) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from shadows.protocol.connection import Link
+from shadows.protocol.duties import tidy
 from shadows.protocol.lease import Announcement, announce
 from shadows.shadow import Shadow
 
@@ -49,5 +50,19 @@ class Herald:
             await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
             try:
                 await self.announce()
+                await self._tidy()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 logger.warning("worker not announced worker=%s error=%s", self._name, error)
+
+    async def _tidy(self) -> None:
+        behind = b""
+        while True:
+            behind = await tidy(
+                self._shadow.store,
+                self._link,
+                self._lease.incarnation,
+                behind,
+                stamp=self._shadow.clock.stamp(),
+            )
+            if not behind:
+                return

@@ -37,10 +37,10 @@ class Hooks:
         """A run has ended."""
         await _call("on_end", self.on_end, run.execution, outcome)
 
-    async def died(self, describe: Callable[[], Execution[Any]], outcome: Outcome) -> None:
+    async def died(self, execution: Execution[Any], outcome: Outcome) -> None:
         """An execution becomes a dead letter."""
         reason = outcome.data.partition(b"/")[0].decode() if outcome.kind is Kind.DEAD else "failed"
-        await _call("on_dead", self.on_dead, describe(), reason)
+        await _call("on_dead", self.on_dead, execution, reason)
 
 
 async def _call(name: str, hook: Callable[..., object] | None, *arguments: object) -> None:

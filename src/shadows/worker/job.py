@@ -31,15 +31,13 @@ class Job:
     """One run. Each step of the runner fills in what it finds out."""
 
     __slots__ = (
-        "args", "attempt", "began", "call", "deliveries", "error", "kwargs", "plan", "result", "run", "started_us", "stop",
+        "args", "attempt", "began", "call", "deliveries", "error", "known", "kwargs", "plan", "result", "run", "started_us", "stop",
         "taken", "task", "unique_ms",
     )  # fmt: skip
 
     task: asyncio.Task[Outcome | None]
     call: Call
     plan: Plan
-    args: Sequence[Any]
-    kwargs: dict[str, Any]
     run: Run
 
     def __init__(self, taken: Taken) -> None:
@@ -49,6 +47,10 @@ class Job:
         self.attempt = 1
         self.deliveries = 0
         self.unique_ms = 0
+        self.known: Call | None = None
+        """The call, unless its bytes cannot be read."""
+        self.args: Sequence[Any] = ()
+        self.kwargs: dict[str, Any] = {}
         self.started_us = 0
         self.result: object = None
         self.error: BaseException | None = None

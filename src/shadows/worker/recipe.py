@@ -7,7 +7,7 @@ behaviours those count whose kind the task does not have itself.
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from uncalled_for import Dependency, FailedDependency, resolved_dependencies
 

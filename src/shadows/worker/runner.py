@@ -20,7 +20,7 @@ from shadows.dependencies.behaviour import Asking, Decision, Ending
 from shadows.dependencies.context import Run, current_run
 from shadows.dependencies.hooks import Runtime, TaskOutcome
 from shadows.errors import PayloadError
-from shadows.execution import Execution, ExecutionState
+from shadows.execution import Execution, ExecutionState, fence_of
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.payload.failures import Failure, describe_failure, show
 from shadows.payload.outcomes import Record, encode_record, encode_result
@@ -44,6 +44,7 @@ from .followups import leave
 from .gate import Gate
 from .hooks import Hooks
 from .job import Job, Over, Stop
+from .progress import ProgressBoard
 from .quota import Quota
 from .recipe import Outer, Recipe
 from .threads import Threads
@@ -58,6 +59,7 @@ logger = logging.getLogger("shadows.worker")
 
 MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
+STRICKEN_PAUSE_MS = 1000
 FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
 _CARRYING = (Kind.NEXT, Kind.RELEASE)
 """Outcomes whose data is a call, and takes the place of what is stored."""
@@ -71,6 +73,7 @@ class Runner:
         worker: "Worker",
         *,
         gate: Gate,
+        board: ProgressBoard,
         threads: Threads,
         unknown: Unknown,
         outer: Outer,
@@ -80,11 +83,13 @@ class Runner:
         self._worker = worker
         self._shadow = worker.shadow
         self._gate = gate
+        self._board = board
         self._threads = threads
         self._unknown = unknown
         self._outer = outer
         self._hooks = hooks
         self._fallback = fallback
+        self._fallbacks: dict[str, Plan] = {}
         self._recipes: dict[str, Recipe] = {}
         self._records = worker.shadow.limits.execution_ttl_ms > 0
         self.quota: Quota | None = None
@@ -97,6 +102,8 @@ class Runner:
             self._find(job)
             self._decode(job)
             self._expire(job)
+            if self._shadow.strikes and self._shadow.strikes.forbid(job.plan, job.args, job.kwargs):
+                raise Over(await self._turn_away(job))  # noqa: TRY301 - as the other steps do
             await self._admit(job)
             self._begin(job)
             await self._perform(job)
@@ -105,7 +112,7 @@ class Runner:
             outcome = over.outcome
         if outcome is not None:
             if self._hooks.on_dead is not None and outcome.kind in (Kind.FAILED, Kind.DEAD):
-                await self._hooks.died(lambda: self._describe(job), outcome)
+                await self._hooks.died(self._given_up(job), outcome)
             if job.unique_ms:
                 outcome = _keep_unique(outcome, job.unique_ms)
         return outcome
@@ -119,7 +126,7 @@ class Runner:
             job.attempt, job.deliveries, data = split_blob(taken.blob)
             if taken.blob.count(b"/", 0, len(taken.blob) - len(data)) > 2:
                 job.unique_ms = unique_ms(taken.blob)
-            job.call = decode_call(data)
+            job.known = job.call = decode_call(data)
         except (ValueError, PayloadError) as error:
             logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
             raise Over(dead("undecodable")) from None
@@ -129,8 +136,9 @@ class Runner:
         name = job.call.function
         plan = self._shadow.plan(name)
         if plan is None and self._fallback is not None:
-            known = self._recipes.get(name)
-            plan = known.plan if known is not None else Plan(self._fallback, name, job.queue)
+            plan = self._fallbacks.get(name)
+            if plan is None:
+                plan = self._fallbacks[name] = Plan(self._fallback, name, job.queue)
         if plan is None:
             raise Over(self._unknown.outcome(job.taken.key, job.call, self._worker.now_us()))
         job.plan = plan
@@ -159,7 +167,8 @@ class Runner:
             except Exception as broken:  # noqa: BLE001 - a behaviour's own code, on arguments of any class
                 raise Over(failed(self._record(job, describe_failure(broken)))) from None
             if claims:
-                admission = await self._gate.acquire(job.taken.token, job.taken.key, claims)
+                who = str(job.call.when_us)  # the same for all attempts of an execution
+                admission = await self._gate.acquire(job.taken.token, job.taken.key, who, claims)
                 if admission is not Admission.GRANTED:
                     logger.debug("task not admitted key=%s admission=%s", job.taken.key, admission.name)
                     raise Over(None)
@@ -179,6 +188,7 @@ class Runner:
             job.call.when_us,
             job.started_us,
             lambda: self._describe(job),
+            lambda: self._board.report(job.taken.token, job.taken.key),
         )
         current_run.set(job.run)
 
@@ -259,14 +269,20 @@ class Runner:
                 return outcome
         return None
 
-    async def pass_over(self, job: Job) -> Outcome | None:
-        """What follows where a run is not made, as it is stricken: a chain goes on; None: nothing does."""
+    async def _turn_away(self, job: Job) -> Outcome:
+        """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
+        logger.warning("stricken, not run task=%s key=%s", job.plan.name, job.taken.key)
         ending = self._ending(job)
         for _, behaviour in job.plan.behaviours:
             outcome = await behaviour.pass_over(ending)
             if outcome is not None:
-                return outcome
-        return None
+                # A chain without pauses would do nothing but turn in circles until it is restored.
+                soonest_ms = ending.ended_us // 1000 + STRICKEN_PAUSE_MS
+                outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
+                return (
+                    outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
+                )
+        return dead("stricken", self._record(job, None))
 
     def _ending(self, job: Job) -> Ending:
         def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
@@ -361,10 +377,29 @@ class Runner:
             state=ExecutionState.RUNNING,
             attempt=job.attempt,
             worker=self._worker.name,
+            expires=as_datetime(job.call.expires_us) if job.call.expires_us else None,
+            fence=fence_of(job.taken.token),
+            progress=job.run.progress,
         )
         execution.started_at = as_datetime(job.started_us)
         execution.then_run = lambda function, when, key, queue: leave(job.run, function, when, key, queue)
         return execution
+
+    def _given_up(self, job: Job) -> Execution[Any]:
+        """An execution that becomes a dead letter, as far as it is known."""
+        known = job.known
+        return Execution[Any](
+            self._shadow,
+            job.taken.key,
+            known.function if known is not None else "",
+            args=job.args,
+            kwargs=job.kwargs,
+            queue=job.queue,
+            when=as_datetime(known.when_us) if known is not None else None,
+            state=ExecutionState.FAILED,
+            attempt=job.attempt,
+            worker=self._worker.name,
+        )
 
 
 def _keep_unique(outcome: Outcome, ms: int) -> Outcome:

@@ -33,6 +33,7 @@ from .herald import Herald
 from .hooks import Hooks, OnDead, OnEnd, OnStart
 from .job import Stop
 from .lease import Lease
+from .progress import ProgressBoard
 from .quota import Quota
 from .reaper import Reaper
 from .recipe import outer_dependencies
@@ -176,9 +177,14 @@ class Worker:
             )
             threads = Threads(self._threads or max(self.concurrency, MOST_THREADS), self.name)
             stack.callback(threads.close)
+            gate = Gate(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(gate.close)
+            board = ProgressBoard(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(board.close)
             self._runner = Runner(
                 self,
-                gate=Gate(),
+                gate=gate,
+                board=board,
                 threads=threads,
                 unknown=self._unknown,
                 outer=self.dependencies,
@@ -189,6 +195,7 @@ class Worker:
                 self.shadow,
                 self._runner,
                 lease,
+                board,
                 concurrency=self.concurrency,
                 queues=self.queues,
                 reconnection_delay=self._reconnection_delay.total_seconds(),

@@ -1,6 +1,6 @@
 -- Ends an execution that has not started; tells the worker of one that has.
 -- keys: queues due parked live controls ended ended:at
--- with: limits time streams entry controls retire endings
+-- with: limits time streams events entry controls permits retire endings
 -- KEYS: the streams of all queues
 -- ARGV: instant, key, ms to keep a record, records at most, dead letters at most
 -- Reply: CANCELLED | TOLD (it runs; the note stays until its token is retired) | NONE | BAD | QUEUES
@@ -26,4 +26,5 @@ end
 if not retire(key, mark) then return {'BAD'} end
 finish(key, 'cancelled', place or '', '', blob or '')
 sweep(10)
+publish('')
 return {'CANCELLED'}

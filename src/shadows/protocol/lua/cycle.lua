@@ -1,17 +1,20 @@
 -- A worker's cycle: settle what finished, promote what has come due, take what is ready. One round trip for all three.
--- keys: queues wake due parked live leases controls ended ended:at dead dead:at
--- with: limits time streams places entry controls endings letters
+-- keys: meta queues wake due parked live windows leases controls ended ended:at dead dead:at
+-- with: limits time streams events unique places entry controls permits endings letters
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, take at most, promote at most,
 --       an entry of `wake` that was read ('' = none), n, n x token, key, outcome, instant, data; the queues to take from
---   completed: data = info | failed: data = info | cancelled: data = info | dead: data = REASON/info
+--   completed | failed | cancelled | expired: data = info; dead: data = REASON/info; of all these the instant is for how
+--     many ms the key stays taken (0 = it is free)
 --   retry: at the instant, attempt + 1 | release: at the instant, data = changed call ('' = as it is)
 --   next: at the instant, data = call
+--   a row without a token follows from the outcome above it: key, queue, instant, call are scheduled with it
 -- Reply: OK, a letter for each outcome, {queue, entries, ...} taken, ms until the next due instant ('' = none),
---        tokens to cancel, 1 where the lease holds, number of unfinished tasks | QUEUES
+--        tokens to cancel, 1 where the lease holds, number of unfinished tasks, version of the strikes, paused queues
+--        | QUEUES
 --   letters: O recorded, S stale (the token is not the holder's any more; nothing changed), B bad (nothing changed)
--- Keeps: an outcome counts only from the holder of the present token, and atomically with what follows from it;
---        nothing is taken without a lease.
+-- Keeps: an outcome counts only from the holder of the present token, and atomically with all that follows from it;
+--        nothing is taken without a lease, or from a queue that is paused.
 local me, take, most = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7])
 local woken, n = ARGV[8], tonumber(ARGV[9])
 local first_queue = 10 + n * 5
@@ -20,12 +23,25 @@ if woken ~= '' and call('TYPE', wake).ok == 'stream' then
   call('XACK', wake, 'g', woken)
 end
 
+-- The row behind the last follower of the outcome in row `i`; nil where one of them could not be scheduled.
+local function followers_end(i)
+  local sound_so_far = true
+  i = i + 5
+  while i < first_queue and ARGV[i] == '' do
+    sound_so_far = sound_so_far and tonumber(ARGV[i + 3]) and good(ARGV[i + 2])
+    i = i + 5
+  end
+  return i, sound_so_far
+end
+
 local answers, settled = {}, {}
-for i = 10, first_queue - 1, 5 do
+local i = 10
+while i < first_queue do
   local token, key, outcome, instant, data = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
   local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
   local answer = 'B'
-  if queue and instant and good(queue) then
+  local beyond, sound_followers = followers_end(i)
+  if queue and instant and sound_followers and good(queue) then
     local attempt, deliveries, body, blob, _
     if outcome ~= 'completed' and (outcome ~= 'next' or watched) then
       _, attempt, deliveries, body, blob = entry(queue, id)
@@ -43,22 +59,26 @@ for i = 10, first_queue - 1, 5 do
       else
         answer = 'O'
         local again = outcome == 'retry' or outcome == 'release' or outcome == 'next'
-        if stop and again then outcome, data = 'cancelled', '' end
+        if stop and again then outcome, data, instant = 'cancelled', '', 0 end
         if again and outcome ~= 'cancelled' and outcome ~= 'next' and not body then
           call('HDEL', live, key)
           finish(key, 'failed', queue, '', '')
           bury(token, key, 'lost', queue, '', blob or '')
         elseif outcome == 'retry' then
           place(queue, key, (attempt + 1) .. '/0/' .. body, instant)
+          tell('scheduled', key)
         elseif outcome == 'release' then
           place(queue, key, attempt .. '/' .. deliveries .. '/' .. (data == '' and body or data), instant)
+          tell('scheduled', key)
         elseif outcome == 'next' then
           place(queue, key, '1/0/' .. data, instant)
+          tell('scheduled', key)
         else
           call('HDEL', live, key)
+          reserve(key, instant)
           if outcome == 'completed' then
             finish(key, outcome, queue, data, '')
-          elseif outcome == 'cancelled' then
+          elseif outcome == 'cancelled' or outcome == 'expired' then
             finish(key, outcome, queue, data, blob or '')
           else
             local reason, info = 'failed', data
@@ -67,10 +87,18 @@ for i = 10, first_queue - 1, 5 do
             bury(token, key, reason, queue, info, blob or '')
           end
         end
+        for row = i + 5, beyond - 5, 5 do
+          local follower = ARGV[row + 1]
+          if not call('HGET', live, follower) and (follower == key or not reserved(follower)) then
+            place(ARGV[row + 2], follower, '1/0/' .. ARGV[row + 4], tonumber(ARGV[row + 3]))
+          end
+        end
       end
+      unhold(token)
     end
   end
   answers[#answers + 1] = answer
+  i = beyond
 end
 for queue, ids in pairs(settled) do call('XDEL', stream[queue], unpack(ids)) end
 
@@ -87,12 +115,14 @@ if most > 0 and head and head <= now then
       call('ZREM', due, key)
       call('HDEL', live, key)
       call('HDEL', parked, key)
+      if holding then call('HDEL', held, '~' .. key) end
       finish(key, 'failed', '', '', calls[i] or '')
       bury('lost/' .. now .. '/' .. key, key, 'lost', '', '', calls[i] or '')
     elseif good(queue) then
       call('ZREM', due, key)
       call('HDEL', parked, key)
       place(queue, key, blob, 0)
+      tell('queued', key)
     else
       call('ZADD', due, now + 1000, key)            -- its stream is broken: out of the way of the others
     end
@@ -102,11 +132,12 @@ end
 sweep(2 * n + 10)
 
 local taken, lease = {}, tonumber(call('ZSCORE', leases, me) or 0) > now
-if lease then
+local paused = facts[3] or ''
+if lease and not (' ' .. paused):find(' * ', 1, true) then
   for i = first_queue, #ARGV do
     if take <= 0 then break end
     local queue = ARGV[i]
-    if good(queue) then
+    if good(queue) and not (' ' .. paused):find(' ' .. queue .. ' ', 1, true) then
       local reply = redis.pcall('XREADGROUP', 'GROUP', 'g', me, 'COUNT', take, 'STREAMS', stream[queue], '>')
       if reply and reply.err then                   -- somebody removed the group: what it had pending is read again
         call('XGROUP', 'CREATE', stream[queue], 'g', '0', 'MKSTREAM')
@@ -117,10 +148,14 @@ if lease then
         taken[#taken + 1] = queue
         taken[#taken + 1] = entries
         take = take - #entries
+        if listening then
+          for _, item in ipairs(entries) do tell('running', item[2][2] or '') end
+        end
       end
     end
   end
 end
+publish(me)
 local stops = {}
 if watched then
   for _, member in ipairs(call('ZRANGEBYLEX', controls, '[' .. me .. '\0', '(' .. me .. '\1', 'LIMIT', 0, 200)) do
@@ -128,4 +163,4 @@ if watched then
   end
 end
 return {'OK', table.concat(answers), taken, head and math.max(0, math.ceil(head - now)) or '', stops, lease and 1 or 0,
-        call('HLEN', live)}
+        call('HLEN', live), tonumber(facts[2] or 0), paused}

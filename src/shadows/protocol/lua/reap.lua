@@ -1,6 +1,6 @@
 -- Takes a bounded batch of tasks back from a worker whose lease has expired, or from a consumer that never had one.
--- keys: queues wake due parked live leases workers controls ended ended:at dead dead:at
--- with: limits time streams places entry controls endings letters
+-- keys: queues wake due parked live leases workers controls ended ended:at dead dead:at progress
+-- with: limits time streams events unique places entry controls permits endings letters
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, most deliveries, take back at most
 -- Reply: ALIVE | OK, tasks taken back, 1 where some are left | QUEUES
@@ -23,6 +23,8 @@ for i = FIXED + 1, #KEYS do
       local stop = unwatch(token, queue, id)
       call('XACK', stream[queue], 'g', id)
       call('XDEL', stream[queue], id)
+      unhold(token)
+      if key then call('HDEL', progress, key) end
       moved = moved + 1
       local mark = key and call('HGET', live, key)
       if not body then                              -- nobody can run it: somebody else wrote it, or deleted it
@@ -39,10 +41,12 @@ for i = FIXED + 1, #KEYS do
           finish(key, 'cancelled', queue, '', blob)
         elseif deliveries >= max_deliveries then
           call('HDEL', live, key)
+          reserve(key, span_of(body))
           finish(key, 'failed', queue, '', blob)
           bury(token, key, 'deliveries', queue, '', blob)
         else
           place(queue, key, blob, 0)
+          tell('queued', key)
         end
       end
     end
@@ -54,6 +58,7 @@ for i = FIXED + 1, #KEYS do
   end
 end
 sweep(2 * moved + 10)
+publish(who)
 if left == 0 then
   redis.pcall('XGROUP', 'DELCONSUMER', wake, 'g', who)  -- a wake that it did not hear is nobody's loss: all look every second
   call('ZREMRANGEBYLEX', controls, '[' .. who .. '\0', '(' .. who .. '\1')  -- (left over where somebody removed a group)

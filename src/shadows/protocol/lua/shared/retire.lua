@@ -1,15 +1,22 @@
--- keys: due parked live
+-- keys: due parked live held waiting
 -- Takes away whatever stands for a key; false, with nothing written, where that cannot be done.
 local function retire(key, mark)
-  if mark == '~due' then
-    call('ZREM', due, key)
+  local order, name = mark:match('^~wait/([^/]*)/(.*)$')
+  if mark == '~due' or order then
+    if order then
+      call('ZREM', waiting, name .. '\0' .. order .. '\0' .. key)
+    else
+      call('ZREM', due, key)
+    end
     call('HDEL', parked, key)
+    if holding then call('HDEL', held, '~' .. key) end
   else
     local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
     if not (queue and good(queue)) then return false end
     unwatch(mark, queue, id)
     call('XACK', stream[queue], 'g', id)
     call('XDEL', stream[queue], id)
+    unhold(mark)
   end
   call('HDEL', live, key)
   return true

@@ -1,0 +1,158 @@
+"""Delivery: hands calls over to be accepted, but for those that are stricken, and says what became of each."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import batched, compress
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from shadows.calls import Prepared
+from shadows.clock import Clock
+from shadows.dependencies.context import own_next_run
+from shadows.errors import ServerUnreachable
+from shadows.execution import Disposition, Execution, ExecutionState, Source
+from shadows.protocol.batcher import MOST_ITEMS, Batcher, explained
+from shadows.protocol.connection import Link
+from shadows.protocol.cycle import Limits
+from shadows.protocol.schedule import Answer, Mode
+from shadows.protocol.store import Store
+from shadows.protocol.strikes import turn_away
+from shadows.strike_list import Strikes
+
+logger = logging.getLogger("shadows.client")
+
+type _Handed = tuple[Prepared, asyncio.Future[Answer] | None]
+"""A call, and what will say what became of it; None where it is stricken."""
+
+
+class Delivery:
+    """The way of calls from one client to its server.
+
+    Args:
+        opened: gives the batcher, and raises where the client is not open.
+        link: gives the socket for all else.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        opened: Callable[[], Batcher],
+        link: Callable[[], Link],
+        strikes: Strikes,
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._open = opened
+        self._link = link
+        self._strikes = strikes
+        self._limits = limits
+        self._clock = clock
+
+    async def accept(self, ready: Prepared) -> Execution[Any]:
+        """Have a call accepted; as `Caller.add`."""
+        batcher = self._open()
+        if self._strikes.old:
+            await self._strikes.keep_fresh()
+        if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
+            await self._turn_away([ready])
+            return self._struck(ready)
+        if own_next_run(self._store.keys.name, self._store.address.shown, ready.item):
+            return await self._accepted(ready, Answer.ACCEPTED)
+        answer = await batcher.submit(ready.item)
+        self._strikes.heard(batcher.strikes)
+        return await self._accepted(ready, answer)
+
+    async def accept_many(
+        self, calls: Iterable[Prepared], chunk_size: int, mode: Mode
+    ) -> list[Execution[Any]]:
+        """Have many calls accepted; as `Caller.add_many`."""
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size={chunk_size!r}: how many calls to hand over at a time, at least 1")
+        self._open()
+        executions: list[Execution[Any]] = []
+        handed: list[_Handed] = []
+        try:
+            for chunk in batched(calls, chunk_size):
+                behind, handed = handed, await self._hand_over([_in(mode, ready) for ready in chunk])
+                await self._answer(behind, executions)
+            await self._answer(handed, executions)
+        except Exception as error:
+            accepted = sum(execution.disposition is Disposition.SCHEDULED for execution in executions)
+            error.add_note(f"{accepted} calls were accepted; handing all of them over again is harmless")
+            raise
+        finally:
+            for _, reply in handed:
+                if reply is not None:
+                    reply.cancel()
+        return executions
+
+    async def _hand_over(self, chunk: Sequence[Prepared]) -> "list[_Handed]":
+        """Give calls to the batcher, but for those that are stricken."""
+        if self._strikes.old:
+            await self._strikes.keep_fresh()
+        stricken = [
+            bool(self._strikes) and self._strikes.forbid(ready.plan, ready.args, ready.kwargs)
+            for ready in chunk
+        ]
+        for some in batched(compress(chunk, stricken), MOST_ITEMS):
+            await self._turn_away(some)
+        batcher = self._open()
+        return [
+            (ready, None if struck else batcher.post(ready.item))
+            for ready, struck in zip(chunk, stricken, strict=True)
+        ]
+
+    async def _answer(self, handed: "Sequence[_Handed]", executions: list[Execution[Any]]) -> None:
+        """Add what became of calls; the first error is raised once all have an answer."""
+        if replies := [reply for _, reply in handed if reply is not None]:
+            await asyncio.wait(replies)
+            self._strikes.heard(self._open().strikes)
+        errors: list[BaseException] = []
+        for ready, reply in handed:
+            if reply is None:
+                executions.append(self._struck(ready))
+            elif (error := reply.exception()) is not None:
+                errors.append(error)
+            else:
+                executions.append(await self._accepted(ready, reply.result()))
+        if errors:
+            raise errors[0]
+
+    async def _accepted(self, ready: Prepared, answer: Answer) -> Execution[Any]:
+        if answer is Answer.EXISTS:
+            standing = Execution[Any](
+                self._source, ready.item.key, ready.plan.name, disposition=Disposition.ALREADY_SCHEDULED
+            )
+            return await standing.sync()
+        later = ready.item.instant_ms and ready.due_us > self._clock.now_us()
+        state = ExecutionState.SCHEDULED if later else ExecutionState.QUEUED
+        return ready.execution(self._source, Disposition.SCHEDULED, state)
+
+    def _struck(self, ready: Prepared) -> Execution[Any]:
+        return ready.execution(self._source, Disposition.STRUCK, ExecutionState.UNKNOWN)
+
+    async def _turn_away(self, stricken: Sequence[Prepared]) -> None:
+        """Keep stricken calls among the dead letters; sent again after an error, they are kept once."""
+        for ready in stricken:
+            logger.warning(
+                "stricken, not scheduled: kept among the dead letters task=%s key=%s",
+                ready.plan.name,
+                ready.item.key,
+            )
+        items = [ready.item for ready in stricken]
+        try:
+            await turn_away(
+                self._store, self._link(), "stricken", items, self._limits, stamp=self._clock.stamp()
+            )
+        except (ServerUnreachable, ResponseError) as error:
+            raise explained(error, items[0]) from error
+
+
+def _in(mode: Mode, ready: Prepared) -> Prepared:
+    return ready if ready.item.mode is mode else replace(ready, item=replace(ready.item, mode=mode))
