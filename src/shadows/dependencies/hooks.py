@@ -75,7 +75,8 @@ class CompletionHandler[T](Behaviour[T]):
         return False
 
     async def follow(self, ending: Ending) -> Outcome | None:
-        await self.on_complete(ending.execution(), _outcome(ending))
+        if type(self).on_complete is not CompletionHandler.on_complete:
+            await self.on_complete(ending.execution(), _outcome(ending))
         return None
 
 

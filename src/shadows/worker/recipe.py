@@ -7,7 +7,7 @@ behaviours those count whose kind the task does not have itself.
 import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeGuard
 
 from uncalled_for import Dependency, FailedDependency, resolved_dependencies
 
@@ -121,8 +121,12 @@ def _stand_in(plan: Plan, outer: Outer) -> Callable[..., Any]:
 
 def _note(run: Run, value: object) -> None:
     """Make a behaviour known to the run, also where its class enters it in a way of its own."""
-    if isinstance(value, Behaviour) and not any(value is known for known in run.behaviours):
-        run.behaviours.append(cast("Behaviour[Any]", value))
+    if _has_a_say(value) and not any(value is known for known in run.behaviours):
+        run.behaviours.append(value)
+
+
+def _has_a_say(value: object) -> TypeGuard[Behaviour[Any]]:
+    return isinstance(value, Behaviour)
 
 
 def _fail(what: str, error: Exception) -> NoReturn:

@@ -129,7 +129,7 @@ class Worker:
         self.name = (
             check_name(name) if name is not None else f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
         )
-        self.concurrency = concurrency
+        self._concurrency = _check_number("concurrency", concurrency)
         self.dependencies = outer_dependencies(
             load_member(dependencies) if isinstance(dependencies, str) else dependencies
         )
