@@ -74,7 +74,9 @@ class Timeout(Runtime["Timeout"]):
             nonlocal call_off
             more, self._more = self._more, timedelta(0)
             if more:
-                call_off = clock.call_later(more.total_seconds(), ring)
+                # The alarm may have rung late; a clock that was set back must not make it longer than was wished.
+                left = max(timedelta(0), min(more, self.remaining()))
+                call_off = clock.call_later(left.total_seconds(), ring)
             else:
                 scope.reschedule(asyncio.get_running_loop().time())
 
