@@ -195,6 +195,7 @@ class TestSurface:
             "names_of",
             "plan",
             "plans",
+            "preparer",
             "store",
             "strikes",
             "watch",
@@ -211,7 +212,7 @@ class TestSurface:
 
     def test_nothing_of_an_execution_is_missing(self, sync: SyncShadow) -> None:
         execution = sync.add(greet)("Jane")
-        inner = {"update", "subscribe"}
+        inner = {"update", "subscribe", "then", "then_run"}
         missing = public(execution._execution) - inner - public(execution)
         assert not missing
         assert execution.function is greet

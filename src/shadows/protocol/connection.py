@@ -343,7 +343,8 @@ def mask(url: str) -> str:
     except ValueError:
         return f"{scheme}://***" if separator else "***"
     if not separator:
-        return ("***@" if "@" in url else "") + url.rpartition("@")[2].partition("?")[0]
+        place = url.rpartition("@")[2].partition("?")[0]
+        return ("***@" if "@" in url else "") + (place if _PLACE.fullmatch(place) else "***")
     login, at, place = rest.rpartition("@")
     if login.startswith("/"):  # a path with an @ in it
         login, at, place = "", "", rest
@@ -363,6 +364,7 @@ def _masked(option: str) -> str:
     return f"{name}=***" if equals else "***"
 
 
+_PLACE = re.compile(r"[\w.:/-]*")
 _SHOWABLE = re.compile(r"[\w.-]*")
 
 
