@@ -30,8 +30,9 @@ from shadows.errors import (
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.letters import DeadLetter
 from shadows.shadow import Shadow
-from shadows.snapshot import Counts, FunctionCounts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
+from shadows.snapshot import Counts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
 from shadows.sync import SyncExecution, SyncShadow
+from shadows.tally import FunctionCounts
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 

@@ -22,10 +22,11 @@ from shadows.protocol.keys import check_key, check_queue
 from shadows.protocol.operator import ALL, clear, pause, purge, resume
 from shadows.protocol.schedule import Answer, Item
 from shadows.protocol.store import Store
-from shadows.snapshot import Snapshot, View, WorkerInfo, list_workers, take_snapshot
+from shadows.snapshot import Snapshot, WorkerInfo, list_workers, take_snapshot
 from shadows.tasks.collections import load_collection
 from shadows.tasks.plan import Plan
 from shadows.tasks.registry import Registry
+from shadows.view import View
 
 DEFAULT_URL = "redis://localhost:6379/0"
 MAX_CALL_BYTES = 1024 * 1024
