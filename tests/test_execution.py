@@ -373,7 +373,17 @@ class TestDamage:
 
 
 def test_dispositions_and_states_are_words() -> None:
-    assert [str(disposition) for disposition in Disposition] == ["scheduled", "already_scheduled"]
+    assert [str(disposition) for disposition in Disposition] == ["scheduled", "already_scheduled", "struck"]
     assert {state.value for state in ExecutionState} == {
-        *("scheduled", "queued", "running", "waiting", "completed", "failed", "cancelled", "unknown")
+        *(
+            "scheduled",
+            "queued",
+            "running",
+            "waiting",
+            "completed",
+            "failed",
+            "cancelled",
+            "expired",
+            "unknown",
+        )
     }

@@ -23,6 +23,7 @@ from shadows import (
     Worker,
 )
 from shadows.protocol.keys import FIXED
+from shadows.tasks import standard_tasks
 from tests.support.proxy import Proxy, command
 from tests.support.servers import Server, free_port, running
 from tests.support.waiting import until
@@ -37,6 +38,11 @@ async def other_greet(name: str) -> str:
 
 
 other_greet.__name__ = "greet"
+
+
+def own(shadows: Shadow) -> dict[str, Callable[..., Any]]:
+    """What it knows beside the built-in tasks."""
+    return {name: function for name, function in shadows.tasks.items() if function not in standard_tasks}
 
 
 class TestMaking:
@@ -94,24 +100,24 @@ class TestRegistering:
         shadows = Shadow(fresh_unserved)
         shadows.register(greet)
         shadows.register(greet, names=["hello"], queue="mail")
-        assert dict(shadows.tasks) == {"greet": greet, "hello": greet}
+        assert own(shadows) == {"greet": greet, "hello": greet}
         plan = shadows.plan("hello")
         assert plan is not None
         assert plan.queue == "mail"
-        assert [plan.name for plan in shadows.plans()] == ["greet", "hello"]
+        assert [plan.name for plan in shadows.plans()][:2] == ["greet", "hello"]
         assert shadows.plan("nothing") is None
 
     def test_a_collection_is_registered_by_its_path(self, fresh_unserved: str) -> None:
         shadows = Shadow(fresh_unserved)
         shadows.register_collection(f"{__name__}:COLLECTION", queue="mail")
-        assert dict(shadows.tasks) == {"hello": greet, "morning": other_greet}
-        assert {plan.queue for plan in shadows.plans()} == {"mail"}
+        assert own(shadows) == {"hello": greet, "morning": other_greet}
+        assert {plan.queue for plan in shadows.plans() if plan.name in own(shadows)} == {"mail"}
 
     def test_a_collection_that_cannot_be_used_is_refused(self, fresh_unserved: str) -> None:
         shadows = Shadow(fresh_unserved)
         with pytest.raises(InvalidTask, match="holds something that is not a task: 3 is not callable"):
             shadows.register_collection(f"{__name__}:WRONG")
-        assert not shadows.tasks
+        assert not own(shadows)
 
     async def test_what_one_adds_another_of_the_name_in_this_process_runs(self, name: str, url: str) -> None:
         async with Shadow(name, url) as adding:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from shadows import (
     Disposition,
+    Execution,
     ExecutionState,
     InvalidName,
     InvalidTask,
@@ -23,6 +25,7 @@ from shadows import (
     Shadow,
     ShadowError,
     SyncShadow,
+    TaskCall,
     Worker,
 )
 from tests.support.servers import Server, free_port
@@ -118,6 +121,105 @@ class TestSurface:
             sync.cancel("")
         with pytest.raises(InvalidName):
             SyncShadow("a b")
+
+    def test_what_stands_is_replaced_many_are_added_and_calls_are_made(
+        self, sync: SyncShadow, name: str, url: str
+    ) -> None:
+        later = datetime.now(UTC) + timedelta(hours=1)
+        sync.add(greet, later, "k", expires=timedelta(hours=2))("old")
+        assert sync.replace(greet, None, "k")("new").disposition is Disposition.SCHEDULED
+        threads: set[threading.Thread] = set()
+
+        def calls() -> Iterator[TaskCall]:
+            threads.add(threading.current_thread())
+            yield from (sync.call(greet, key=str(n))(str(n)) for n in range(3))
+
+        added = sync.add_many(calls())
+        assert threads == {threading.current_thread()}  # as a database's cursor needs it
+        replaced = sync.replace_many([sync.call(greet, key="0")("zero")], chunk_size=1)
+        assert [execution.key for execution in [*added, *replaced]] == ["0", "1", "2", "0"]
+        made = Execution[str](sync._shadow, "made", "greet", args=("by hand",))
+        assert sync.schedule(made).disposition is Disposition.SCHEDULED
+        work(name, url)
+        assert {key: sync.get_result(key, timeout=5) for key in ("k", "0", "2", "made")} == {
+            "k": "hello new", "0": "hello zero", "2": "hello 2", "made": "hello by hand",
+        }  # fmt: skip
+
+    def test_strikes_are_made_and_taken_back(self, sync: SyncShadow) -> None:
+        sync.strike(greet, "name", "==", "Jane")
+        sync.wait_for_strikes_loaded()
+        assert sync.strike_list.is_stricken({"name": "Jane"}, "greet")
+        execution = sync.add(greet)("Jane")
+        assert execution.disposition is Disposition.STRUCK
+        (letter,) = sync.dead_letters()
+        assert (letter.reason, letter.key) == ("stricken", execution.key)
+        sync.restore(greet, "name", "==", "Jane")
+        assert sync.requeue(letter.id).key == execution.key
+        assert sync.discard(letter.id) is False
+
+    async def test_an_operator_sees_and_acts(self, sync: SyncShadow, name: str, url: str) -> None:
+        async with Shadow(name, url) as shadows, Worker(shadows, name="w1"):
+            await asyncio.to_thread(self._look_and_act, sync)
+
+    def _look_and_act(self, sync: SyncShadow) -> None:
+        sync.add(greet, datetime.now(UTC) + timedelta(hours=1))("Jane")
+        sync.pause("mail")
+        snapshot = sync.snapshot(limit=5)
+        assert [execution.args for execution in snapshot.future] == [("Jane",)]
+        assert [worker.name for worker in sync.workers()] == ["w1"]
+        assert [worker.name for worker in sync.task_workers("trace")] == ["w1"]
+        assert sync.task_workers("nothing") == []
+        sync.resume("mail")
+        assert sync.clear() == 1
+        sync.purge()
+        assert sync.snapshot().total_tasks == 0
+
+    def test_it_has_the_same_settings(self) -> None:
+        sync = SyncShadow("orders", "redis://someone:secret@host", missed_heartbeats=3)
+        assert (sync.name, sync.url) == ("orders", "redis://someone:***@host")
+        assert (sync.heartbeat_interval, sync.missed_heartbeats) == (timedelta(seconds=2), 3)
+        sync.heartbeat_interval, sync.missed_heartbeats = timedelta(seconds=1), 4
+        assert (sync.heartbeat_interval, sync.missed_heartbeats) == (timedelta(seconds=1), 4)
+        with pytest.raises(ValueError, match="heartbeat_interval="):
+            sync.heartbeat_interval = timedelta(0)
+        sync.register(greet)
+        assert sync.tasks["greet"] is greet
+
+    def test_nothing_of_the_client_is_missing(self) -> None:
+        inner = {
+            "abandon",
+            "clock",
+            "find",
+            "limits",
+            "meter",
+            "names_of",
+            "plan",
+            "plans",
+            "store",
+            "strikes",
+            "watch",
+        }
+        missing = public(Shadow("orders")) - inner - public(SyncShadow("orders"))
+        assert not missing
+
+    def test_its_methods_take_the_same_arguments(self) -> None:
+        for name in public(Shadow) & public(SyncShadow):
+            member = getattr(SyncShadow, name)
+            if callable(member):
+                mine, theirs = inspect.signature(member), inspect.signature(getattr(Shadow, name))
+                assert list(mine.parameters.values()) == list(theirs.parameters.values()), name
+
+    def test_nothing_of_an_execution_is_missing(self, sync: SyncShadow) -> None:
+        execution = sync.add(greet)("Jane")
+        inner = {"update", "subscribe"}
+        missing = public(execution._execution) - inner - public(execution)
+        assert not missing
+        assert execution.function is greet
+        assert (execution.fence, execution.expires, execution.progress.current) == (0, None, None)
+
+
+def public(thing: object) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
 
 
 class TestLife:

@@ -1,5 +1,7 @@
 """Distributed background tasks on Redis streams: add a task now or later, and workers anywhere run it, at least once."""
 
+from shadows.agenda import Agenda
+from shadows.calls import TaskCall
 from shadows.dependencies import (
     CurrentExecution,
     CurrentShadow,
@@ -31,12 +33,15 @@ from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.letters import DeadLetter
 from shadows.shadow import Shadow
 from shadows.snapshot import Counts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
+from shadows.strike_list import StrikeList
+from shadows.strikes import Operator
 from shadows.sync import SyncExecution, SyncShadow
 from shadows.tally import FunctionCounts
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 
 __all__ = [
+    "Agenda",
     "Counts",
     "CurrentExecution",
     "CurrentShadow",
@@ -55,6 +60,7 @@ __all__ = [
     "Logged",
     "NotAccepted",
     "NotRequeued",
+    "Operator",
     "Overloaded",
     "PayloadError",
     "Perpetual",
@@ -68,8 +74,10 @@ __all__ = [
     "ShadowError",
     "Shared",
     "Snapshot",
+    "StrikeList",
     "SyncExecution",
     "SyncShadow",
+    "TaskCall",
     "TaskFailed",
     "TaskKey",
     "UnknownTasks",

@@ -2,16 +2,20 @@
 
 import asyncio
 import enum
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
-from shadows.clock import as_datetime
-from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, TaskFailed
+from shadows.clock import as_datetime, as_instant_us
+from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, ShadowError, TaskFailed
+from shadows.events import Watch
 from shadows.payload.call import decode_call
 from shadows.payload.failures import revive
 from shadows.payload.outcomes import Record, decode_record
 from shadows.payload.values import decode_value
+from shadows.progress import ProgressReport, read_progress
 from shadows.protocol.execution import Found, Stand, split_blob
 from shadows.tasks.plan import Plan
 
@@ -22,6 +26,8 @@ class Disposition(enum.StrEnum):
     SCHEDULED = "scheduled"
     ALREADY_SCHEDULED = "already_scheduled"
     """The key was taken by an unfinished execution, which stands; nothing was added."""
+    STRUCK = "struck"
+    """It is stricken: it was not scheduled, its key is free, and its call is kept among the dead letters."""
 
 
 class ExecutionState(enum.StrEnum):
@@ -34,6 +40,8 @@ class ExecutionState(enum.StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """It was not started in time, and was not run."""
     UNKNOWN = "unknown"
     """Nothing is known of the key: it never was, or its record is gone."""
 
@@ -43,10 +51,36 @@ class Source(Protocol):
 
     async def find(self, key: str) -> Found: ...
 
+    def watch(self, key: str) -> AbstractAsyncContextManager[Watch]: ...
+
     def plan(self, function_name: str) -> Plan | None: ...
 
 
-_FIRST_LOOK, _LAST_LOOK = 0.01, 0.5
+class StateEvent(TypedDict):
+    """An execution is in another state."""
+
+    type: Literal["state"]
+    key: str
+    state: ExecutionState
+    when: str | None
+    worker: str | None
+    started_at: str | None
+    completed_at: str | None
+    error: str | None
+
+
+class ProgressEvent(TypedDict):
+    """An execution has come further."""
+
+    type: Literal["progress"]
+    key: str
+    current: int | None
+    total: int
+    message: str | None
+
+
+_FIRST_LOOK, _LAST_LOOK = 1.0, 5.0
+"""Seconds between looks of one who waits, besides the news that he hears: none is trusted to arrive."""
 _LEAST_PATIENCE = 0.1
 """Seconds that `get_result` takes at least: with a timeout of 0, one look."""
 _GIVEN_UP = "given up: its workers died while it ran, none knew its task, or its call could not be read"
@@ -64,14 +98,17 @@ class Execution[R]:
         disposition: what became of the `add` that answered it; None for one that was looked up.
         state: where it stands.
         attempt: which run it is in, or was in last; counted from 1.
+        fence: a number for outside systems to order writes by: that of a later run is greater. 0 where it is not known.
+        progress: how far its present run has come.
+        expires: from when on it is not started any more; None: it never expires.
         worker: who runs it, or ran it last; None where nobody has.
         started_at, completed_at: of the last run.
         error: `"ValueError: text"` where it failed; else None.
     """
 
     __slots__ = (
-        "_record", "_source", "args", "attempt", "completed_at", "disposition", "error", "function_name", "key", "kwargs",
-        "queue", "started_at", "state", "when", "worker",
+        "_record", "_source", "args", "attempt", "completed_at", "disposition", "error", "expires", "fence",
+        "function_name", "key", "kwargs", "progress", "queue", "started_at", "state", "when", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +125,9 @@ class Execution[R]:
         state: ExecutionState = ExecutionState.UNKNOWN,
         attempt: int = 1,
         worker: str | None = None,
+        expires: datetime | None = None,
+        fence: int = 0,
+        progress: ProgressReport | None = None,
     ) -> None:
         self._source = source
         self._record: Record | None = None
@@ -101,6 +141,9 @@ class Execution[R]:
         self.state = state
         self.attempt = attempt
         self.worker = worker
+        self.expires = expires
+        self.fence = fence
+        self.progress = progress or ProgressReport()
         self.started_at: datetime | None = None
         self.completed_at: datetime | None = None
         self.error: str | None = None
@@ -108,30 +151,112 @@ class Execution[R]:
     def __repr__(self) -> str:
         return f"<Execution {self.function_name} key={self.key!r} {self.state.value}>"
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Its task; where that is not known here, a placeholder that bears its name."""
+        plan = self._source.plan(self.function_name)
+        return _placeholder(self.function_name) if plan is None else plan.function
+
     async def sync(self) -> "Execution[R]":
         """Look where the execution stands; answers itself."""
         self.update(await self._source.find(self.key))
         return self
 
-    async def get_result(self, timeout: timedelta | float | None = None) -> R:
+    async def get_result(
+        self, timeout: timedelta | float | None = None, deadline: datetime | None = None
+    ) -> R:
         """What the task returned; waits until it has ended, `timeout` (seconds, or a timedelta) at most.
+
+        Args:
+            timeout: how long to wait. Default: without end.
+            deadline: until when to wait, in its place.
 
         Raises:
             Exception: the task's own, where its class is a builtin; else TaskFailed, with its name and message.
-            ExecutionCancelled: it was cancelled.
+            ExecutionCancelled: it was cancelled, or had expired.
             ResultUnavailable: it ended, and its record is gone or holds no result that could be encoded.
             TimeoutError: it has not ended in time; it goes on.
+            ValueError: both a timeout and a deadline, or a deadline without a timezone.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        if deadline is not None:
+            if seconds is not None:
+                raise ValueError(f"timeout={timeout!r}, deadline={deadline!r}: give one of them")
+            seconds = (as_instant_us(deadline) - time.time_ns() // 1000) / 1_000_000
         try:
             async with asyncio.timeout(None if seconds is None else max(seconds, _LEAST_PATIENCE)):
-                pause = _FIRST_LOOK
-                while (await self.sync()).state in _UNFINISHED:
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 1.5, _LAST_LOOK)
+                if (await self.sync()).state in _UNFINISHED:
+                    await self._see_it_end()
         except TimeoutError:
             raise TimeoutError(f"{self!r} has not ended within {seconds} seconds") from None
         return self._outcome()
+
+    async def subscribe(
+        self, ready: asyncio.Event | None = None
+    ) -> AsyncGenerator[StateEvent | ProgressEvent]:
+        """What happens to the execution, until it has ended: first its present state and progress, then every change.
+
+        Args:
+            ready: set as soon as no change is missed any more.
+        """
+        async with self._source.watch(self.key) as watch:
+            await self.sync()
+            if ready is not None:
+                ready.set()
+            yield self._state_event()
+            yield self._progress_event()
+            patience = _FIRST_LOOK
+            while self.state in _UNFINISHED:
+                state, progress = self.state, self.progress
+                news = await watch.next(patience)
+                patience = min(patience * 2, _LAST_LOOK)
+                if news is not None and news.state in _PASSING:
+                    self.state, self.worker = ExecutionState(news.state), news.worker or self.worker
+                    if self.state is ExecutionState.RUNNING:
+                        await self._learn_of_run()
+                else:
+                    await self.sync()
+                if self.state is not state:
+                    yield self._state_event()
+                if self.progress != progress:
+                    yield self._progress_event()
+
+    async def _learn_of_run(self) -> None:
+        """The facts of the run that has begun, unless it is over already: its end is told by what comes next."""
+        found = await self._source.find(self.key)
+        if found.stand is Stand.RUNNING:
+            self.update(found)
+
+    async def _see_it_end(self) -> None:
+        async with self._source.watch(self.key) as watch:
+            patience = _FIRST_LOOK
+            while (await self.sync()).state in _UNFINISHED:
+                news = await watch.next(patience)
+                while news is not None and news.state in _UNENDED:
+                    news = await watch.next(patience)
+                patience = min(patience * 2, _LAST_LOOK)
+
+    def _state_event(self) -> StateEvent:
+        return {
+            "type": "state",
+            "key": self.key,
+            "state": self.state,
+            "when": _text(self.when),
+            "worker": self.worker,
+            "started_at": _text(self.started_at),
+            "completed_at": _text(self.completed_at),
+            "error": self.error,
+        }
+
+    def _progress_event(self) -> ProgressEvent:
+        report = self.progress
+        return {
+            "type": "progress",
+            "key": self.key,
+            "current": report.current,
+            "total": report.total,
+            "message": report.message,
+        }
 
     def update(self, found: Found) -> None:
         """Take over what was found."""
@@ -144,12 +269,16 @@ class Execution[R]:
             case stand:
                 self._take_stand(stand, found)
         self.queue = found.queue or self.queue
+        self.fence = fence_of(found.token) or self.fence
+        if found.stand is Stand.RUNNING:
+            self.progress = read_progress(found.progress)
         try:
             self.attempt, _, call_data = split_blob(found.blob)
             call = decode_call(call_data)
         except (ValueError, PayloadError):
             return
         self.function_name = call.function
+        self.expires = as_datetime(call.expires_us) if call.expires_us else None
         first = found.stand is not Stand.SCHEDULED or self.attempt == 1
         self.when = as_datetime(call.when_us if first else found.instant_ms * 1000)
         plan = self._source.plan(call.function)
@@ -189,6 +318,8 @@ class Execution[R]:
         match self.state:
             case ExecutionState.CANCELLED:
                 raise ExecutionCancelled(f"{self!r} was cancelled")
+            case ExecutionState.EXPIRED:
+                raise ExecutionCancelled(f"{self!r} was not started before it expired, and so not run")
             case ExecutionState.FAILED if record is not None and record.failure is not None:
                 raise revive(record.failure)
             case ExecutionState.FAILED:
@@ -206,9 +337,29 @@ class Execution[R]:
                 )
 
 
+def fence_of(token: str) -> int:
+    """The number of a run's token; 0 where it has none."""
+    ms, dash, nth = token.rpartition("/")[2].partition("-")
+    return (int(ms) << 20) + int(nth) if dash else 0
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _placeholder(name: str) -> Callable[..., Any]:
+    async def placeholder(*args: object, **kwargs: object) -> None:  # noqa: ARG001 - takes whatever the task takes
+        raise ShadowError(f"the task {name!r} is not known here: register it")
+
+    placeholder.__name__ = placeholder.__qualname__ = name
+    return placeholder
+
+
 _UNFINISHED = {
     ExecutionState.SCHEDULED,
     ExecutionState.QUEUED,
     ExecutionState.RUNNING,
     ExecutionState.WAITING,
 }
+_PASSING = {"scheduled", "queued", "running", "waiting"}
+_UNENDED = {*_PASSING, "progress"}

@@ -1,53 +1,37 @@
 """Shadow: the client. It accepts calls of tasks, to run now or later, and knows where each of them stands."""
 
 import asyncio
-import os
-import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, Self, overload
+from typing import Any, Self
 
-from shadows.clock import Clock, SystemClock, as_datetime, as_instant_us
+from redis.credentials import CredentialProvider
+
+from shadows.caller import Caller
+from shadows.clock import Clock, SystemClock
+from shadows.delivery import Delivery
 from shadows.errors import ShadowError
-from shadows.execution import Disposition, Execution, ExecutionState
+from shadows.events import Events, Watch
+from shadows.execution import Execution, ExecutionState
 from shadows.letters import DeadLetter, discard, list_letters, requeue
-from shadows.payload.call import Call, encode_call
 from shadows.protocol.batcher import Batcher
-from shadows.protocol.connection import Address, Link, check_server
+from shadows.protocol.connection import Address, Link, check_server, url_or_default
 from shadows.protocol.cycle import Limits
 from shadows.protocol.execution import Cancelled, Found, cancel, find
 from shadows.protocol.keys import check_key, check_queue
 from shadows.protocol.operator import ALL, clear, pause, purge, resume
-from shadows.protocol.schedule import Answer, Item
 from shadows.protocol.store import Store
 from shadows.snapshot import Snapshot, WorkerInfo, list_workers, take_snapshot
-from shadows.tasks.collections import load_collection
-from shadows.tasks.plan import Plan
+from shadows.strike_list import Strikes
+from shadows.strikes import Operator, Strike, check_parameter
 from shadows.tasks.registry import Registry
+from shadows.telemetry.meter import Meter
 from shadows.view import View
 
-DEFAULT_URL = "redis://localhost:6379/0"
-MAX_CALL_BYTES = 1024 * 1024
 
-
-class Adding[**P, R](Protocol):
-    """What `add` answers: to be called with the task's own arguments, and awaited.
-
-    The result's type is found here and not by overloads of `add`: among these, mypy gives up where a task has `Any` in
-    its signature.
-    """
-
-    @overload
-    def __call__[T](
-        self: "Adding[P, Awaitable[T]]", *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, Execution[T]]: ...
-    @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Execution[R]]: ...
-
-
-class Shadow:
+class Shadow(Caller):
     """A named set of tasks on one Redis or Valkey, as its clients see it: `async with Shadow() as shadows: …`.
 
     Args:
@@ -60,11 +44,13 @@ class Shadow:
         execution_ttl: how long the record of an ended execution (and its result) is kept. Default 15 min; 0 keeps none.
         max_ended: how many such records are kept at most. Default 100,000.
         max_dead: how many dead letters are kept at most. Default 10,000.
+        credential_provider: gives user name and password at each connection, in place of the URL: redis-py's
+            CredentialProvider. It may be asked from several threads.
         clock: the source of time; only tests need another than the system's.
 
     Raises:
         InvalidName: a name or URL that cannot be used.
-        ValueError: a limit or interval that makes no sense.
+        ValueError: a limit or interval that makes no sense, or credentials from two places.
     """
 
     def __init__(
@@ -77,17 +63,14 @@ class Shadow:
         execution_ttl: timedelta = timedelta(minutes=15),
         max_ended: int = 100_000,
         max_dead: int = 10_000,
+        credential_provider: CredentialProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if heartbeat_interval <= timedelta(0):
-            raise ValueError(f"heartbeat_interval={heartbeat_interval!r}: more than nothing")
-        if missed_heartbeats < 1:
-            raise ValueError(f"missed_heartbeats={missed_heartbeats!r}: at least 1")
         if execution_ttl < timedelta(0):
             raise ValueError(f"execution_ttl={execution_ttl!r}: nothing (0 keeps no records) or more")
         if max_ended < 1 or max_dead < 1:
             raise ValueError(f"max_ended={max_ended!r}, max_dead={max_dead!r}: at least 1 each")
-        address = Address(url or os.environ.get("SHADOWS_URL") or DEFAULT_URL)
+        address = Address(url_or_default(url), credential_provider)
         self.store = Store(name, address)
         self.name = name
         self.url = address.shown
@@ -96,7 +79,20 @@ class Shadow:
         self.limits = Limits(execution_ttl // timedelta(milliseconds=1), max_ended, max_dead)
         self.clock: Clock = clock or SystemClock()
         self.tasks = Registry(name)
+        self.meter = Meter(name)
         self._link = Link(address)
+        self._events = Events(self.store, self.clock)
+        self.strikes = Strikes(self.store, self._opened_link, self.clock.stamp)
+        self._delivery = Delivery(
+            self,
+            self.store,
+            self._check_open,
+            self._opened_link,
+            self.strikes,
+            self.limits,
+            self.clock,
+            self.meter,
+        )
         self._batcher: Batcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stack = AsyncExitStack()
@@ -109,11 +105,14 @@ class Shadow:
         if self._loop is not None:
             raise ShadowError(f"{self!r} is open already: open it once, and share it")
         async with AsyncExitStack() as stack:
-            sending = Link(self.store.address)
+            self._link, sending = Link(self.store.address), Link(self.store.address)  # of this loop
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(sending.close)
+            self._events = Events(self.store, self.clock)
+            stack.push_async_callback(self._events.close)
             await check_server(sending)
             await self.store.enroll(sending, (plan.queue for plan in self.plans()))
+            await self.strikes.refresh(link=sending)
             self._batcher = batcher = Batcher(self.store, sending, self.clock.stamp)
             flusher = asyncio.create_task(batcher.run(), name=f"shadows:{self.name}:batcher")
 
@@ -135,91 +134,96 @@ class Shadow:
         finally:
             self._batcher = self._loop = None
 
-    def register(
-        self, function: Callable[..., Any], names: Iterable[str] | None = None, queue: str | None = None
+    @property
+    def heartbeat_interval(self) -> timedelta:
+        """How often workers write what they say of themselves; what is set here holds from the next time on.
+
+        Raises:
+            ValueError: set to nothing.
+        """
+        return self._heartbeat_interval
+
+    @heartbeat_interval.setter
+    def heartbeat_interval(self, interval: timedelta) -> None:
+        if interval <= timedelta(0):
+            raise ValueError(f"heartbeat_interval={interval!r}: more than nothing")
+        self._heartbeat_interval = interval
+
+    @property
+    def missed_heartbeats(self) -> int:
+        """How many of these may be missing before a worker counts as gone.
+
+        Raises:
+            ValueError: set below 1.
+        """
+        return self._missed_heartbeats
+
+    @missed_heartbeats.setter
+    def missed_heartbeats(self, missed: int) -> None:
+        if missed < 1:
+            raise ValueError(f"missed_heartbeats={missed!r}: at least 1")
+        self._missed_heartbeats = missed
+
+    @property
+    def strike_list(self) -> Strikes:
+        """What is stricken, as this client last saw it."""
+        return self.strikes
+
+    async def strike(
+        self,
+        function: Callable[..., Any] | str | None = None,
+        parameter: str | None = None,
+        operator: str | Operator = "==",
+        value: object = None,
     ) -> None:
-        """Make a task known to this shadow's workers, under its own name or under others.
+        """Have executions not run, on all workers, from their next cycle on, until it is taken back.
+
+        `strike(send)` strikes a task, `strike(None, "customer", "==", 7)` an argument's value in every task,
+        `strike(send, "customer", "==", 7)` it in that task, and `strike()` everything. What is stricken is kept among the
+        dead letters; the chain of a perpetual task goes on without its runs. Other clients know of it two seconds later
+        at most.
 
         Args:
-            function: a sync or async function, method, partial or callable object.
-            names: the names it goes by. Default: its `__name__`.
-            queue: the queue that its executions go through unless `add` names another. Default "default".
+            function: the task, or its name; None or "" is every task.
+            parameter: the parameter that is compared: as it was passed, or its default. None: whatever the arguments.
+            operator: == != > >= < <= or between.
+            value: what it is compared with, for `between` two values, both included. A member of an Enum is its value.
+                What cannot be compared is not stricken.
 
         Raises:
-            InvalidTask: it cannot be a task, its dependencies conflict, or another task has the name.
+            ValueError: an unknown operator, a value or operator without a parameter, one that cannot be compared so, or
+                a parameter that the task does not have.
+            TypeError: a value that cannot travel (EncodingError).
+            ShadowError: there are too many strikes.
+            ServerUnreachable: no answer; striking again is harmless.
         """
-        self.tasks.register(function, names, queue)
+        self._check_open()
+        await self.strikes.strike_all(self._strikes(function, parameter, operator, value))
 
-    def register_collection(self, path: str, queue: str | None = None) -> None:
-        """Make all tasks known that `module:member` holds: a task, an iterable of them, or a mapping of names to them.
-
-        Raises:
-            InvalidTask: it cannot be imported, or holds something that is not a task.
-        """
-        for function, names in load_collection(path):
-            self.tasks.register(function, names, queue)
-
-    @overload
-    def add[**P, R](
+    async def restore(
         self,
-        function: Callable[P, R],
-        when: datetime | None = None,
-        key: str | None = None,
-        *,
-        queue: str | None = None,
-    ) -> Adding[P, R]: ...
-    @overload
-    def add(
-        self, function: str, when: datetime | None = None, key: str | None = None, *, queue: str | None = None
-    ) -> Callable[..., Coroutine[Any, Any, Execution[Any]]]: ...
-    def add(
-        self,
-        function: Callable[..., Any] | str,
-        when: datetime | None = None,
-        key: str | None = None,
-        *,
-        queue: str | None = None,
-    ) -> Callable[..., Coroutine[Any, Any, Execution[Any]]]:
-        """Have a task run, now or later: `await shadows.add(greet, when=…)("Jane")`.
+        function: Callable[..., Any] | str | None = None,
+        parameter: str | None = None,
+        operator: str | Operator = "==",
+        value: object = None,
+    ) -> None:
+        """Take a strike back that was made with the same arguments; others that stand beside it do.
 
-        Args:
-            function: the task, or the name of one that is registered (its arguments are then not checked by types).
-            when: an aware datetime; in the past, or None: at once. Never earlier.
-            key: the idempotency key: while an execution with it is unfinished, adding another changes nothing, and answers
-                the one that stands. Default: a random one.
-            queue: the queue it goes through. Default: the task's own.
+        What was turned away meanwhile stays among the dead letters: `requeue` has it run.
 
-        Returns:
-            A function that takes the task's arguments and, awaited, answers once the call is accepted: from then on it
-            will run.
+        Args and Raises: as `strike`.
+        """
+        self._check_open()
+        await self.strikes.restore_all(self._strikes(function, parameter, operator, value))
+
+    async def wait_for_strikes_loaded(self) -> None:
+        """Return once every strike that was made so far is known to this client.
 
         Raises:
-            InvalidTask, KeyError: it cannot be a task; no task has the name.
-            InvalidName: a key or queue that cannot be used.
-            ValueError: `when` without a timezone.
-            TypeError: arguments that do not fit, are injected, or cannot travel (EncodingError).
-            Overloaded: the server refuses writes; nothing was accepted.
-            ServerUnreachable: no answer; adding again with the same key (the message has it) is harmless.
+            ServerUnreachable: no answer.
         """
-        plan = self._plan(function)
-        when_us = None if when is None else as_instant_us(when)
-        if key is not None:
-            check_key(key)
-        target = plan.queue if queue is None else check_queue(queue)
-
-        def accept(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Execution[Any]]:
-            arguments = plan.encode(args, kwargs)
-            due_us = self.clock.now_us() if when_us is None else when_us
-            call = encode_call(Call(plan.name, arguments, due_us))
-            if len(call) > MAX_CALL_BYTES:
-                raise ValueError(
-                    f"{plan.name}: its arguments take {len(call):,} bytes, a call may have {MAX_CALL_BYTES:,}: store the "
-                    "data elsewhere and pass a reference to it"
-                )
-            item = Item(key or uuid.uuid4().hex, target, 0 if when_us is None else -(-when_us // 1000), call)
-            return self._accept(item, plan.name, args, kwargs, due_us)
-
-        return accept
+        self._check_open()
+        await self.strikes.wait_for_strikes_loaded()
 
     async def cancel(self, key: str) -> bool:
         """Cancel an execution: one that has not started never runs, and its key is free at once; one that runs is told.
@@ -237,6 +241,8 @@ class Shadow:
             raise ShadowError(
                 f"the execution {key!r} stands in a queue whose key holds something else: mend that key first"
             )
+        if answer is not Cancelled.NONE:
+            self.meter.cancelled()
         return answer is not Cancelled.NONE
 
     def abandon(self) -> None:
@@ -244,6 +250,7 @@ class Shadow:
         self._inherited = (
             self._loop,
             self._link,
+            self._events,
             self._stack,
         )  # kept: ending them here would disturb the parent's
         self._loop = self._batcher = None
@@ -261,9 +268,10 @@ class Shadow:
         self._check_open()
         return await find(self.store, self._link, key)
 
-    def plan(self, function_name: str) -> Plan | None:
-        """The plan of the task with that name; None where this shadow does not know it."""
-        return self.tasks.find(function_name)
+    def watch(self, key: str) -> AbstractAsyncContextManager[Watch]:
+        """The news of the execution with that key, while one waits for them."""
+        self._check_open()
+        return self._events.watch(key)
 
     async def snapshot(self, *, limit: int = 1000) -> Snapshot:
         """What is scheduled, ready, running, waiting and dead, and who is alive.
@@ -369,39 +377,20 @@ class Shadow:
         silence = self.heartbeat_interval * self.missed_heartbeats
         return View(self, self.store, self._link, self.clock.stamp(), silence // timedelta(milliseconds=1))
 
-    async def _accept(
-        self, item: Item, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], due_us: int
-    ) -> Execution[Any]:
-        answer = await self._check_open().submit(item)
-        if answer is Answer.EXISTS:
-            standing = Execution[Any](self, item.key, name, disposition=Disposition.ALREADY_SCHEDULED)
-            return await standing.sync()
-        later = item.instant_ms and due_us > self.clock.now_us()
-        return Execution(
-            self,
-            item.key,
-            name,
-            args=args,
-            kwargs=kwargs,
-            queue=item.queue,
-            when=as_datetime(due_us),
-            disposition=Disposition.SCHEDULED,
-            state=ExecutionState.SCHEDULED if later else ExecutionState.QUEUED,
-        )
+    def _strikes(
+        self, function: Callable[..., Any] | str | None, parameter: str | None, operator: str, value: object
+    ) -> list[Strike]:
+        """The strikes of a task under all of its names."""
+        if function is None or isinstance(function, str):
+            return [Strike.of(function, parameter, operator, value)]
+        names = self.names_of(function)
+        for name in names:
+            if plan := self.plan(name):
+                check_parameter(name, plan.signature, plan.injected, parameter)
+        return [Strike.of(name, parameter, operator, value) for name in names]
 
-    def _plan(self, function: Callable[..., Any] | str) -> Plan:
-        if not isinstance(function, str):
-            return self.tasks.add(function)
-        plan = self.tasks.find(function)
-        if plan is None:
-            raise KeyError(
-                f"no task is called {function!r}: register it first, with register(…) or register_collection(…)"
-            )
-        return plan
-
-    def plans(self) -> list[Plan]:
-        """The plans of all known tasks."""
-        return [plan for name in self.tasks if (plan := self.tasks.find(name))]
+    def _opened_link(self) -> Link:
+        return self._link
 
     def _check_open(self) -> Batcher:
         batcher, loop = self._batcher, self._loop

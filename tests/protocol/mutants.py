@@ -32,7 +32,7 @@ SOURCES = {str(path.relative_to(FOLDER)): path.read_text() for path in sorted(FO
 # Where a write stands inside an expression, what it would answer takes its place.
 WRITES = {
     "XADD": "'0-1'", "XACK": "1", "ZREM": "1", "ZPOPMIN": "{}", "XDEL": "1", "HSET": "1", "HDEL": "1", "ZADD": "1",
-    "SADD": "1", "XGROUP": "1", "ZREMRANGEBYLEX": "1",
+    "SADD": "1", "XGROUP": "1", "ZREMRANGEBYLEX": "1", "HINCRBY": "1",
 }  # fmt: skip
 PATIENCE = 20
 """Seconds for the direct tests of one mutant, and one more for each walk."""

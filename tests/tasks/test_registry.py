@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from shadows import InvalidName, InvalidTask
+from shadows.tasks import fail, sleep, standard_tasks, trace
 from shadows.tasks.registry import Registry
 
 type Another = Callable[[], Registry]
@@ -26,6 +27,11 @@ async def other_greet(name: str) -> str:
 other_greet.__name__ = "greet"
 
 
+def own(registry: Registry) -> dict[str, Callable[..., Any]]:
+    """What it holds beside the built-in tasks."""
+    return {name: function for name, function in registry.items() if function not in standard_tasks}
+
+
 class Mailer:
     async def send(self, to: str) -> str:
         return to
@@ -40,13 +46,13 @@ class TestRegister:
 
     def test_a_task_may_have_other_names_and_a_queue(self, registry: Registry) -> None:
         registry.register(greet, names=["hello", "hi"], queue="mail")
-        assert sorted(registry) == ["hello", "hi"]
+        assert sorted(own(registry)) == ["hello", "hi"]
         assert registry.add(greet).name == "hello"
         assert registry.add(greet).queue == "mail"
 
     def test_one_name_may_be_given_as_text(self, registry: Registry) -> None:
         registry.register(lambda: None, names="noop")
-        assert list(registry) == ["noop"]
+        assert list(own(registry)) == ["noop"]
 
     def test_registering_again_changes_the_queue(self, registry: Registry) -> None:
         registry.register(greet)
@@ -66,13 +72,13 @@ class TestRegister:
         registry.register(greet)
         with pytest.raises(InvalidTask):
             registry.register(other_greet, names=["fine", "greet"])
-        assert list(registry) == ["greet"]
+        assert list(own(registry)) == ["greet"]
 
     @pytest.mark.parametrize("names", [[""], ["a\nb"], [None], [3]])
     def test_a_name_is_printable_text(self, registry: Registry, names: list[Any]) -> None:
         with pytest.raises(InvalidTask, match=re.escape(f"the name {names[0]!r} cannot be a task's")):
             registry.register(greet, names)
-        assert not registry
+        assert not own(registry)
 
     def test_no_name_at_all_is_refused(self, registry: Registry) -> None:
         with pytest.raises(InvalidTask, match="without a name"):
@@ -81,7 +87,7 @@ class TestRegister:
     def test_an_invalid_queue_is_refused(self, registry: Registry) -> None:
         with pytest.raises(InvalidName, match="queue='a b'"):
             registry.register(greet, queue="a b")
-        assert not registry
+        assert not own(registry)
 
 
 class TestAdd:
@@ -195,8 +201,8 @@ class TestMapping:
     def test_it_holds_functions_by_name(self, registry: Registry) -> None:
         registry["hello"] = greet
         assert registry["hello"] is greet
-        assert dict(registry) == {"hello": greet}
-        assert len(registry) == 1
+        assert own(registry) == {"hello": greet}
+        assert len(registry) == 1 + len(standard_tasks)
 
     def test_unknown_names_are_key_errors(self, registry: Registry) -> None:
         with pytest.raises(KeyError):
@@ -214,4 +220,35 @@ class TestMapping:
 
     def test_names_may_come_from_any_iterable(self, registry: Registry) -> None:
         registry.register(greet, cast("Iterable[str]", (name for name in ("a", "b"))))
-        assert sorted(registry) == ["a", "b"]
+        assert sorted(own(registry)) == ["a", "b"]
+
+
+class TestBuiltIn:
+    def test_they_are_known_by_their_names_and_come_last(self, registry: Registry) -> None:
+        registry.register(greet)
+        assert list(registry) == ["greet", "trace", "fail", "sleep"]
+        assert [registry["trace"], registry["fail"], registry["sleep"]] == [trace, fail, sleep]
+        assert registry.add(trace) is registry.find("trace")
+
+    def test_their_names_are_free_for_others(self, registry: Registry) -> None:
+        async def sleep(seconds: float) -> None: ...
+
+        async def fail() -> None: ...
+
+        registry.register(sleep)
+        assert registry.add(fail).function is fail
+        assert (registry["sleep"], registry["fail"]) == (sleep, fail)
+        assert len(registry) == 3
+        del registry["sleep"], registry["fail"]
+        assert registry["sleep"] is standard_tasks[2]
+
+    def test_they_stay_when_all_else_is_removed(self, registry: Registry) -> None:
+        registry.register(greet)
+        registry.clear()
+        assert list(registry) == ["trace", "fail", "sleep"]
+        with pytest.raises(KeyError):
+            del registry["trace"]
+
+    def test_nothing_else_is_there(self) -> None:
+        with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+            from shadows.tasks import nothing  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]  # noqa: F401

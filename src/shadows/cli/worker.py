@@ -106,6 +106,33 @@ def worker(
             "--until-finished", envvar="SHADOWS_WORKER_UNTIL_FINISHED", help="End when nothing is left to do."
         ),
     ] = False,
+    healthcheck_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="SHADOWS_WORKER_HEALTHCHECK_PORT",
+            min=0,
+            max=65535,
+            help="Answer /livez, /readyz and /depth there; may be the same as --metrics-port.",
+            show_default="none",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="SHADOWS_WORKER_METRICS_PORT",
+            min=0,
+            max=65535,
+            help="Answer /metrics there, for Prometheus.",
+            show_default="none",
+        ),
+    ] = None,
+    bind: Annotated[
+        str,
+        typer.Option(
+            envvar="SHADOWS_WORKER_BIND",
+            help="The address of both ports: this machine alone, unless told otherwise.",
+        ),
+    ] = "127.0.0.1",
     logging_level: Annotated[
         str, typer.Option(envvar="SHADOWS_LOGGING_LEVEL", help="debug, info, warning, error or critical.")
     ] = "info",
@@ -132,6 +159,9 @@ def worker(
         url=url,
         tasks=tasks or (),
         until_finished=until_finished,
+        healthcheck_port=healthcheck_port,
+        metrics_port=metrics_port,
+        bind=bind,
         name=name,
         concurrency=concurrency,
         queues=queues or None,

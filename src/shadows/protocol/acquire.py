@@ -49,6 +49,8 @@ class Admission(enum.Enum):
     """It was ended as cancelled."""
     STALE = "S"
     """Somebody else has it."""
+    UNKNOWN = "U"
+    """The server could not tell: something is wrong with the keys of limits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,11 @@ class Batcher:
         self._ended = False
 
     async def submit(self, item: Item) -> Answer:
-        """Have one call accepted.
+        """Have one call accepted, and wait for it; as `post`."""
+        return await self.post(item)
+
+    def post(self, item: Item) -> asyncio.Future[Answer]:
+        """Have one call accepted: it travels with all others that are posted before the next request.
 
         A caller that is cancelled takes its call out while that is unsent; later, only its waiting ends.
 
@@ -65,11 +69,11 @@ class Batcher:
             NotAccepted: the queue's key holds something else.
         """
         if self._ended:
-            raise _explained(_closed(), item)
+            raise explained(_closed(), item)
         reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(item, reply))
         self._wanted.set()
-        return await reply
+        return reply
 
     def close(self) -> None:
         """Let `run` end once everything is sent."""
@@ -165,10 +169,10 @@ def _closed() -> ServerUnreachable:
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if not waiting.reply.done():
-            waiting.reply.set_exception(_explained(error, waiting.item))
+            waiting.reply.set_exception(explained(error, waiting.item))
 
 
-def _explained(error: Exception, item: Item) -> Exception:
+def explained(error: Exception, item: Item) -> Exception:
     """The error as one caller should see it."""
     if isinstance(error, OutOfMemoryError | ReadOnlyError) or _REFUSALS.search(str(error)):
         refused = Overloaded(

@@ -4,6 +4,9 @@ The client library's own resending is switched off: only our code knows what may
 """
 
 import asyncio
+import os
+import re
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +15,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool as SyncConnectionPool
+from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
@@ -32,6 +36,7 @@ type Argument = str | bytes | int
 type Reply = Any
 """What the server answered: bytes, integers and lists of these."""
 
+DEFAULT_URL = "redis://localhost:6379/0"
 SCHEMES = ("redis", "rediss", "unix", "memory", "embedded")
 OPTIONS = frozenset(
     [
@@ -53,12 +58,13 @@ OLDEST = (6, 0)
 class Address:
     """Where a shadow's server is."""
 
-    __slots__ = ("_url", "shown")
+    __slots__ = ("_url", "credentials", "shown")
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credential_provider: CredentialProvider | None = None) -> None:
         self._url = check_url(url)
-        self.shown = mask(url)
+        self.shown = mask(self._url)
         """The URL without its password."""
+        self.credentials = _Credentials.checked(credential_provider, self._url)
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r})"
@@ -73,6 +79,53 @@ class Address:
     def embedded(self) -> bool:
         """Whether the server is one of our own."""
         return embedded.is_embedded(self._url)
+
+
+class _Credentials(CredentialProvider):
+    """A user's provider, of which every failure is one of the connection: it is tried again, as that is."""
+
+    def __init__(self, provider: CredentialProvider) -> None:
+        self._provider = provider
+
+    @classmethod
+    def checked(cls, provider: CredentialProvider | None, url: str) -> "_Credentials | None":
+        """The provider, if it can be used with that URL.
+
+        Raises:
+            ValueError: the URL has credentials of its own, or names an embedded server, which has none.
+        """
+        if provider is None:
+            return None
+        if embedded.is_embedded(url):
+            raise ValueError(
+                f"credential_provider= with url={url!r}: an embedded server has no credentials, leave it out"
+            )
+        parts = urlsplit(url)
+        if parts.username or parts.password or {"username", "password"} & dict(parse_qsl(parts.query)).keys():
+            raise ValueError(
+                f"credential_provider= with url={mask(url)!r}: the credentials come from one place, leave them out of the URL"
+            )
+        return cls(provider)
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        try:
+            return self._provider.get_credentials()
+        except Exception as error:
+            raise _no_credentials(error) from error
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        if type(self._provider).get_credentials_async is CredentialProvider.get_credentials_async:
+            return await asyncio.to_thread(
+                self.get_credentials
+            )  # it has but this one, which may take its time
+        try:
+            return await self._provider.get_credentials_async()
+        except Exception as error:
+            raise _no_credentials(error) from error
+
+
+def _no_credentials(error: Exception) -> RedisConnectionError:
+    return RedisConnectionError(f"its credential_provider failed with {type(error).__name__}")
 
 
 class Link:
@@ -113,6 +166,34 @@ class Link:
                 await self.close()  # the reply may still come, and must not be taken for the next one's
                 raise
 
+    async def messages(self, channel: Argument, begun: Callable[[], None]) -> AsyncGenerator[bytes]:
+        """What is published on a channel, for as long as the connection lasts; `begun` is called when it is subscribed.
+
+        Raises:
+            ServerUnreachable: no connection, or it was lost.
+            ResponseError: the server refuses the subscription.
+        """
+        async with self._lock:
+            connection = self._connection or await self._connect()
+            try:
+                await connection.send_packed_command([_packed((b"SUBSCRIBE", channel))], check_health=False)
+                while True:
+                    kind, _, content = await connection.read_response(
+                        disable_decoding=True, disconnect_on_error=False
+                    )
+                    if kind == b"message":
+                        yield content
+                    else:
+                        begun()
+            except ResponseError:
+                raise
+            except (OSError, RedisError) as error:
+                raise ServerUnreachable(
+                    f"no news from {self._address.shown}: {str(error) or type(error).__name__}"
+                ) from error
+            finally:
+                await self.close()
+
     async def close(self) -> None:
         """Close the socket; the next request opens another."""
         connection, self._connection = self._connection, None
@@ -133,16 +214,26 @@ class Link:
                 socket_timeout=None,
                 socket_connect_timeout=CONNECT_TIMEOUT,
                 client_name="shadows",
+                credential_provider=self._address.credentials,
             )
             connection = pool.make_connection()
-            await connection.connect()
-        except (AuthenticationError, NoPermissionError) as error:
-            raise ServerUnsupported(f"{self._address.shown} refuses these credentials: {error}") from error
+            try:
+                async with asyncio.timeout(min(CONNECT_TIMEOUT, self._timeout)):  # its first words included
+                    await connection.connect()
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
         except EmbeddedUnavailable:
             raise
-        except (OSError, RedisConnectionError, RedisTimeoutError) as error:
+        except (OSError, RedisConnectionError, RedisTimeoutError, NoPermissionError) as error:
+            if any(
+                isinstance(one, AuthenticationError | NoPermissionError) for one in (error, error.__cause__)
+            ):
+                raise ServerUnsupported(
+                    f"{self._address.shown} refuses these credentials: {error}"
+                ) from error
             raise ServerUnreachable(
-                f"no Redis or Valkey answers at {self._address.shown} ({str(error).rstrip('.')}). Start one there, set SHADOWS_URL or url= "
+                f"no Redis or Valkey answers at {self._address.shown} ({str(error).rstrip('.') or 'no word in time'}). Start one there, set SHADOWS_URL or url= "
                 "to another, or use memory:// for an embedded one"
             ) from error
         self._connection = connection
@@ -174,6 +265,7 @@ class SyncLink:
                     socket_timeout=self._timeout,
                     socket_connect_timeout=self._timeout,
                     client_name="shadows-lease",
+                    credential_provider=self._address.credentials,
                 )
                 self._connection = pool.make_connection()
                 self._connection.connect()
@@ -194,6 +286,11 @@ class SyncLink:
 
 def _packed(command: tuple[Argument, ...]) -> bytes:
     return cast("bytes", hiredis.pack_command(cast("Any", command)))  # pyright: ignore[reportUnknownMemberType]
+
+
+def url_or_default(url: str | None) -> str:
+    """The URL, else the environment's SHADOWS_URL, else a server on this machine."""
+    return url or os.environ.get("SHADOWS_URL") or DEFAULT_URL
 
 
 def check_url(url: str) -> str:
@@ -239,19 +336,34 @@ def _check_options(url: str) -> None:
 
 
 def mask(url: str) -> str:
-    """The URL with its password left out, for people's eyes."""
+    """The URL with its password left out, for people's eyes, also where it is written so that no part can be told."""
+    scheme, separator, rest = url.partition("://")
     try:
-        parts = urlsplit(url)
-        if parts.password is None and "password=" not in parts.query:
-            return url
-        query = "&".join(
-            "password=***" if part.startswith("password=") else part for part in parts.query.split("&")
-        )
-        place = parts.netloc.rpartition("@")[2]
-        login = f"{parts.username or ''}:***@" if parts.password is not None else ""
-        return f"{parts.scheme}://{login}{place}{parts.path}" + (f"?{query}" if query else "")
+        urlsplit(url)
     except ValueError:
-        return url.partition("://")[0] + "://***"
+        return f"{scheme}://***" if separator else "***"
+    if not separator:
+        return ("***@" if "@" in url else "") + url.rpartition("@")[2].partition("?")[0]
+    login, at, place = rest.rpartition("@")
+    if login.startswith("/"):  # a path with an @ in it
+        login, at, place = "", "", rest
+    user, colon, _ = login.partition(":")
+    if not _SHOWABLE.fullmatch(user):
+        user, colon = "***", ":"
+    address, question, query = place.partition("?")
+    options = "&".join(map(_masked, query.split("&"))) if question else ""
+    return f"{scheme}://{user}{colon and ':***'}{at}{address}{question}{options}"
+
+
+def _masked(option: str) -> str:
+    """An option of a URL; its value only where that is known to be harmless."""
+    name, equals, _ = option.partition("=")
+    if equals and name in OPTIONS - {"password"}:
+        return option
+    return f"{name}=***" if equals else "***"
+
+
+_SHOWABLE = re.compile(r"[\w.-]*")
 
 
 def is_passing(error: Exception) -> bool:

@@ -35,6 +35,10 @@ class Found:
     """How it ended: completed, failed or cancelled."""
     info: bytes = b""
     """What its worker recorded of its end."""
+    token: str = ""
+    """The entry that stands for it, while it is in its queue or runs."""
+    progress: str = ""
+    """How far it has come, in its worker's words."""
 
 
 class Cancelled(enum.Enum):
@@ -59,8 +63,13 @@ async def find(store: Store, link: Link, key: str) -> Found:
             )
         case Stand.SCHEDULED, [queue, instant, blob]:
             return Found(stand, queue.decode(), int(float(instant)), blob)
-        case Stand.RUNNING, [queue, _, blob, worker]:
-            return Found(stand, queue.decode(), blob=blob, worker=worker.decode())
+        case Stand.RUNNING, [queue, token, blob, worker, progress]:
+            return Found(
+                stand, queue.decode(), blob=blob, worker=worker.decode(), token=token.decode(),
+                progress=progress.decode(errors="replace"),
+            )  # fmt: skip
+        case Stand.QUEUED, [queue, token, blob]:
+            return Found(stand, queue.decode(), blob=blob, token=token.decode())
         case Stand.NONE, _:
             return Found(stand)
         case _:

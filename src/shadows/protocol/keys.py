@@ -32,6 +32,11 @@ class Keys:
     def __getitem__(self, role: str) -> bytes:
         return self._fixed[role]
 
+    @property
+    def events(self) -> bytes:
+        """The pub/sub channel of news; no key."""
+        return f"{self._prefix}events".encode()
+
     def ready(self, queue: str) -> bytes:
         """The stream of one queue."""
         return f"{self._prefix}ready:{queue}".encode()

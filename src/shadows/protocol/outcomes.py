@@ -1,6 +1,7 @@
 """What can follow from a run, in the protocol's words: an outcome settles a token, atomically with what follows."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .schedule import Item
@@ -28,6 +29,8 @@ class Outcome:
     data: bytes = b""
     followers: tuple[Item, ...] = ()
     """What is scheduled with it: all of them, or the outcome is refused as a whole."""
+    refused: Callable[[], "Outcome"] | None = None
+    """Makes the outcome to record in its place where it is refused for what follows."""
 
 
 def completed(info: bytes = b"") -> Outcome:

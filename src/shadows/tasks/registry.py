@@ -1,10 +1,12 @@
 """What a shadow knows: tasks by name.
 
 A shadow's own registrations come first. Behind them stands what this process added or registered under the same
-shadow's name, so that a script which adds tasks and runs a worker needs no ceremony.
+shadow's name, so that a script which adds tasks and runs a worker needs no ceremony. Last come the built-in tasks, whose
+names anybody may take.
 """
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from functools import cache
 from typing import Any
 
 from shadows.errors import InvalidTask
@@ -14,6 +16,14 @@ from .function import Function, check_function, name_of, same
 from .plan import Plan
 
 _process: dict[str, dict[str, Plan]] = {}
+
+
+@cache
+def built_in() -> Mapping[str, Plan]:
+    """The plans of the built-in tasks."""
+    from .builtin import standard_tasks  # what they are injected with needs all that this module is part of
+
+    return {task.__name__: Plan(task, task.__name__, DEFAULT_QUEUE) for task in standard_tasks}
 
 
 class Registry(MutableMapping[str, Callable[..., Any]]):
@@ -65,12 +75,12 @@ class Registry(MutableMapping[str, Callable[..., Any]]):
 
     def _learn(self, function: Function) -> Plan:
         checked = check_function(function)
-        for plans in (self._own, self._added, self._known):
+        for plans in (self._own, self._added, self._known, built_in()):
             for plan in list(plans.values()):
                 if plan.function is checked or plan.function == checked:
                     return plan
         name = _checked(name_of(checked))
-        standing = self.find(name)
+        standing = self._find_own(name)
         if standing is not None:
             if not same(standing.function, checked):
                 raise _clash(name, standing.function, checked)
@@ -83,6 +93,9 @@ class Registry(MutableMapping[str, Callable[..., Any]]):
 
     def find(self, name: str) -> Plan | None:
         """The plan of the task with that name; None where it is not known."""
+        return self._find_own(name) or built_in().get(name)
+
+    def _find_own(self, name: str) -> Plan | None:
         return self._own.get(name) or self._added.get(name) or self._known.get(name)
 
     def __getitem__(self, name: str) -> Function:
@@ -95,17 +108,17 @@ class Registry(MutableMapping[str, Callable[..., Any]]):
         self.register(function, names=[name])
 
     def __delitem__(self, name: str) -> None:
-        if self.find(name) is None:
+        if self._find_own(name) is None:
             raise KeyError(name)
         self._quick.clear()
         for plans in (self._own, self._added, self._known):
             plans.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._known, **self._added, **self._own})
+        return iter({**self._known, **self._added, **self._own, **built_in()})
 
     def __len__(self) -> int:
-        return len({**self._known, **self._added, **self._own})
+        return len({**self._known, **self._added, **self._own, **built_in()})
 
 
 def _checked(name: str) -> str:

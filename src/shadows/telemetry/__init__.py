@@ -1,1 +1,5 @@
-"""What an operator sees of a running program."""
+"""What an operator sees of a running program: metrics, traces, health and logs."""
+
+from .endpoints import Served, serve
+
+__all__ = ["Served", "serve"]

@@ -4,8 +4,10 @@ import asyncio
 import logging
 
 from shadows.protocol.connection import Link
+from shadows.protocol.duties import tidy
 from shadows.protocol.lease import Announcement, announce
 from shadows.shadow import Shadow
+from shadows.telemetry.meter import beat
 
 from .lease import Lease
 
@@ -48,6 +50,21 @@ class Herald:
         while True:
             await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
             try:
+                await beat(self._shadow, self._link)
                 await self.announce()
+                await self._tidy()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 logger.warning("worker not announced worker=%s error=%s", self._name, error)
+
+    async def _tidy(self) -> None:
+        behind = b""
+        while True:
+            behind = await tidy(
+                self._shadow.store,
+                self._link,
+                self._lease.incarnation,
+                behind,
+                stamp=self._shadow.clock.stamp(),
+            )
+            if not behind:
+                return

@@ -8,6 +8,7 @@ task and of nothing else.
 
 import asyncio
 import contextvars
+import copy
 import enum
 import functools
 import inspect
@@ -15,23 +16,27 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from uncalled_for import FailedDependency, resolved_dependencies
 
 from shadows.clock import as_datetime
-from shadows.dependencies.behaviour import Ending
+from shadows.dependencies.behaviour import Behaviour, Ending
 from shadows.dependencies.context import Run, current_run
 from shadows.errors import PayloadError, TaskFailed
 from shadows.execution import Execution, ExecutionState
 from shadows.payload.call import Call, decode_call, encode_call
-from shadows.payload.failures import Failure, describe_failure, show
+from shadows.payload.failures import Failure, describe_failure
 from shadows.payload.outcomes import Record, encode_record, encode_result
 from shadows.protocol.cycle import Taken
 from shadows.protocol.execution import split_blob
 from shadows.protocol.outcomes import Outcome, cancelled, completed, dead, failed, release, succeeded_by
 from shadows.tasks.plan import Plan
+from shadows.telemetry.logs import log_ended, log_started
 
+from .gate import Gate
+from .progress import ProgressBoard
 from .quota import Quota
 from .unknown import Unknown
 
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shadows.worker")
 
+STRICKEN_PAUSE_MS = 1000
 MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
 
@@ -55,7 +61,7 @@ class Stop(enum.Enum):
 class Job:
     """One run: what was taken, and what became of it."""
 
-    __slots__ = ("attempt", "began", "call", "stop", "taken", "task")
+    __slots__ = ("attempt", "began", "call", "deliveries", "stop", "taken", "task")
 
     task: asyncio.Task[Outcome | None]
 
@@ -64,6 +70,7 @@ class Job:
         self.stop: Stop | None = None
         self.began = False
         self.attempt = 1
+        self.deliveries = 0
         self.call: Call | None = None
 
     def cancel(self, stop: Stop) -> None:
@@ -76,11 +83,21 @@ class Job:
 class Runner:
     """Runs jobs, one coroutine each."""
 
-    def __init__(self, worker: "Worker", threads: ThreadPoolExecutor, unknown: Unknown) -> None:
+    def __init__(
+        self,
+        worker: "Worker",
+        threads: ThreadPoolExecutor,
+        unknown: Unknown,
+        gate: Gate,
+        board: ProgressBoard,
+    ) -> None:
         self._worker = worker
         self._shadow = worker.shadow
         self._threads = threads
+        self.meter = worker.meter
         self._unknown = unknown
+        self._gate = gate
+        self._board = board
         self._records = worker.shadow.limits.execution_ttl_ms > 0
         self.quota: Quota | None = None
 
@@ -91,7 +108,7 @@ class Runner:
         if not taken.readable:
             return dead("undecodable")
         try:
-            job.attempt, _, data = split_blob(taken.blob)
+            job.attempt, job.deliveries, data = split_blob(taken.blob)
             call = job.call = decode_call(data)
         except (ValueError, PayloadError) as error:
             logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
@@ -122,14 +139,16 @@ class Runner:
         except PayloadError as damage:
             logger.error("arguments cannot be read task=%s key=%s error=%s", plan.name, key, damage)  # noqa: TRY400
             return dead("undecodable", self._record(plan, job, run, describe_failure(damage)))
+        if self._shadow.strikes and self._shadow.strikes.forbid(plan, args, kwargs):
+            return self._turn_away(job, plan, call, run)
+        meter = self.meter
+        running = (
+            meter.started(call, job.taken.token, key, job.attempt, job.deliveries, started_us)
+            if meter.on
+            else None
+        )
         if logger.isEnabledFor(logging.INFO):
-            logger.info(
-                "task started task=%s(%s) key=%s attempt=%d",
-                plan.name,
-                plan.shown(args, kwargs),
-                key,
-                job.attempt,
-            )
+            log_started(logger, plan.name, plan.shown(args, kwargs), key, job.attempt, self._worker.name)
         try:
             if plan.injects:
                 result = await self._run_injected(plan, args, kwargs)
@@ -140,12 +159,29 @@ class Runner:
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             error = raised
         if logger.isEnabledFor(logging.INFO):
-            how = "succeeded" if error is None else f"failed error={show(error):.200}"
-            logger.info(
-                "task ended task=%s key=%s attempt=%d duration=%.3fs %s",
-                plan.name, key, job.attempt, time.perf_counter() - began, how,
-            )  # fmt: skip
-        return self._follow(job, plan, call, run, result, error)
+            log_ended(
+                logger, plan.name, key, job.attempt, self._worker.name, time.perf_counter() - began, error
+            )
+        outcome = self._follow(job, plan, call, run, result, error)
+        if running is not None:
+            running.ended(error, outcome)
+        return outcome
+
+    def _turn_away(self, job: Job, plan: Plan, call: Call, run: Run) -> Outcome:
+        """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
+        logger.warning("stricken, not run task=%s key=%s", plan.name, job.taken.key)
+        self.meter.stricken(plan.name, job.taken.token.partition("/")[0])
+        for behaviour in plan.injected.values():
+            if isinstance(behaviour, Behaviour):
+                run.behaviours.append(own := copy.copy(behaviour))
+                own.begin(job.attempt)
+        outcome = self._ask(job, plan, call, run, None)
+        if outcome is None:
+            return dead("stricken", self._record(plan, job, run, None))
+        # A chain without pauses would do nothing but turn in circles until it is restored.
+        soonest_ms = self._worker.now_us() // 1000 + STRICKEN_PAUSE_MS
+        outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
+        return outcome if self.quota is None else self.quota.cut(plan.name, job.taken.key, outcome)
 
     def _follow(
         self, job: Job, plan: Plan, call: Call, run: Run, result: object, error: BaseException | None

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -23,10 +24,15 @@ from shadows.protocol.execution import standing
 from shadows.protocol.keys import check_name, check_queue
 from shadows.protocol.lease import announcements, drop
 from shadows.shadow import Shadow
+from shadows.telemetry import serve
+from shadows.telemetry.endpoints import LOOPBACK
+from shadows.telemetry.meter import Meter
 
 from .cycle import Loop
+from .gate import Gate
 from .herald import Herald
 from .lease import Lease
+from .progress import ProgressBoard
 from .quota import Quota
 from .reaper import Reaper
 from .runner import Runner, Stop
@@ -37,6 +43,8 @@ logger = logging.getLogger("shadows.worker")
 
 SHORTEST_LEASE = timedelta(milliseconds=200)
 LONGEST = timedelta(days=3650)
+LEAST_PATIENCE = 3.0
+"""Seconds: an idle worker's cycles may be a second apart, however short its lease."""
 
 
 class Worker:
@@ -100,6 +108,7 @@ class Worker:
             check_name(name) if name is not None else f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
         )
         self.concurrency = concurrency
+        self.meter = Meter(shadows.name, self.name)
         self.queues = None if queues is None else tuple(map(check_queue, queues))
         self._turns = Turns(check_weights(queues) if isinstance(queues, Mapping) else None)
         self.redelivery_timeout = redelivery_timeout
@@ -124,6 +133,7 @@ class Worker:
         if self._loop is not None:
             raise ShadowError(f"{self!r} is open already")
         seconds = self.redelivery_timeout.total_seconds()
+        self.meter.awake()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._link.close)
             await self.shadow.store.enroll(
@@ -140,11 +150,16 @@ class Worker:
             )
             threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"shadows-{self.name}")
             stack.callback(threads.shutdown, wait=False)
-            self._runner = Runner(self, threads, self._unknown)
+            gate = Gate(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(gate.close)
+            board = ProgressBoard(self.shadow, lambda: lease.incarnation)
+            stack.push_async_callback(board.close)
+            self._runner = Runner(self, threads, self._unknown, gate, board)
             self._loop = loop = Loop(
                 self.shadow,
                 self._runner,
                 lease,
+                board,
                 concurrency=self.concurrency,
                 queues=self.queues,
                 turns=self._turns,
@@ -216,6 +231,19 @@ class Worker:
         else:
             loop.cancel_running(Stop.SHUTDOWN)
 
+    def trouble(self) -> str | None:
+        """Why it takes no tasks at present; None where it does: its lease is held, and its cycle has lately succeeded."""
+        loop, lease = self._loop, self._lease
+        if loop is None or lease is None or not self._running:
+            return "the worker does not run"
+        if loop.stopping:
+            return "the worker is stopping"
+        if not lease.holds():
+            return "the lease is not held"
+        silence = time.monotonic() - loop.cycled_at
+        longest = max(self.redelivery_timeout.total_seconds(), LEAST_PATIENCE)
+        return "no cycle has succeeded within the lease" if silence > longest else None
+
     def now_us(self) -> int:
         """The present instant in microseconds, by the server's clock as nearly as it is known here."""
         return self.shadow.clock.now_us() + (self._lease.offset_us if self._lease else 0)
@@ -228,6 +256,9 @@ class Worker:
         url: str | None = None,
         tasks: Sequence[str] = (),
         until_finished: bool = False,
+        healthcheck_port: int | None = None,
+        metrics_port: int | None = None,
+        bind: str = LOOPBACK,
         **options: object,
     ) -> None:
         """Open a shadow and a worker and run it, as the command line does: SIGTERM and SIGINT stop it gracefully.
@@ -236,17 +267,22 @@ class Worker:
             shadows_name, url: as of `Shadow`.
             tasks: collections to register, each `module:member`.
             until_finished: end when nothing is left to do, instead of going on.
+            healthcheck_port, metrics_port, bind: as of `shadows.telemetry.serve`.
             options: as of `Worker`.
 
         Raises:
             InvalidTask, InvalidName, ValueError: what was given cannot be used.
             ServerUnreachable: no server answers.
+            OSError: a port cannot be listened on.
         """
         shadow = Shadow(shadows_name, url)
         for path in tasks:
             shadow.register_collection(path)
         worker = cls(shadow, **options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - checked there
-        async with shadow, worker:
+        serving = serve(
+            shadow, worker, healthcheck_port=healthcheck_port, metrics_port=metrics_port, bind=bind
+        )
+        async with shadow, worker, serving:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, worker.stop)

@@ -1,0 +1,184 @@
+"""Delivery: hands calls over to be accepted, but for those that are stricken, and says what became of each."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import batched, compress
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from shadows.calls import Prepared
+from shadows.clock import Clock
+from shadows.errors import ServerUnreachable
+from shadows.execution import Disposition, Execution, ExecutionState, Source
+from shadows.protocol.batcher import MOST_ITEMS, Batcher, explained
+from shadows.protocol.connection import Link
+from shadows.protocol.cycle import Limits
+from shadows.protocol.schedule import Answer, Mode
+from shadows.protocol.store import Store
+from shadows.protocol.strikes import turn_away
+from shadows.strike_list import Strikes
+from shadows.telemetry.meter import Meter, Telling
+
+logger = logging.getLogger("shadows.client")
+
+type _Handed = tuple[Prepared, asyncio.Future[Answer] | None, Telling | None]
+"""A call, what will say what became of it (None where it is stricken), and whom to tell (None: nobody listens)."""
+
+
+class Delivery:
+    """The way of calls from one client to its server.
+
+    Args:
+        opened: gives the batcher, and raises where the client is not open.
+        link: gives the socket for all else.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        opened: Callable[[], Batcher],
+        link: Callable[[], Link],
+        strikes: Strikes,
+        limits: Limits,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._open = opened
+        self._link = link
+        self._strikes = strikes
+        self._limits = limits
+        self._clock = clock
+        self._meter = meter
+
+    def accept(self, ready: Prepared) -> Coroutine[Any, Any, Execution[Any]]:
+        """Have a call accepted; as `Caller.add`."""
+        return self._tell(ready) if self._meter.awake() else self._accept(ready)
+
+    async def _tell(self, ready: Prepared) -> Execution[Any]:
+        """The same, for whoever listens."""
+        telling = self._told_of(ready)
+        with telling:
+            execution = await self._accept(ready.bearing(telling.headers))
+            telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
+            return execution
+
+    def _told_of(self, ready: Prepared) -> Telling:
+        return self._meter.sending(ready.plan.name, ready.item.queue, ready.item.key)
+
+    async def _accept(self, ready: Prepared) -> Execution[Any]:
+        batcher = self._open()
+        if self._strikes.old:
+            await self._strikes.keep_fresh()
+        if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
+            await self._turn_away([ready])
+            return self._struck(ready)
+        answer = await batcher.post(ready.item)
+        self._strikes.heard(batcher.strikes)
+        return await self._accepted(ready, answer)
+
+    async def accept_many(
+        self, calls: Iterable[Prepared], chunk_size: int, mode: Mode
+    ) -> list[Execution[Any]]:
+        """Have many calls accepted; as `Caller.add_many`."""
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size={chunk_size!r}: how many calls to hand over at a time, at least 1")
+        batcher = self._open()  # closing sends what it holds: its answers come to the end
+        executions: list[Execution[Any]] = []
+        handed: list[_Handed] = []
+        try:
+            for chunk in batched(calls, chunk_size):
+                behind, handed = handed, await self._hand_over(batcher, [_in(mode, ready) for ready in chunk])
+                await self._answer(batcher, behind, executions)
+            await self._answer(batcher, handed, executions)
+        except Exception as error:
+            accepted = sum(execution.disposition is Disposition.SCHEDULED for execution in executions)
+            error.add_note(
+                f"at least {accepted} calls were accepted; handing all of them over again is harmless"
+            )
+            raise
+        finally:
+            for _, reply, _ in handed:
+                if reply is not None:
+                    reply.cancel()
+        return executions
+
+    async def _hand_over(self, batcher: Batcher, chunk: Sequence[Prepared]) -> "list[_Handed]":
+        """Give calls to the batcher, but for those that are stricken."""
+        if self._strikes.old:
+            await self._strikes.keep_fresh()
+        stricken = [
+            bool(self._strikes) and self._strikes.forbid(ready.plan, ready.args, ready.kwargs)
+            for ready in chunk
+        ]
+        for some in batched(compress(chunk, stricken), MOST_ITEMS):
+            await self._turn_away(some)
+        awake = self._meter.awake()
+        handed: list[_Handed] = []
+        for ready, struck in zip(chunk, stricken, strict=True):
+            telling = self._told_of(ready) if awake and not struck else None
+            sent = ready if telling is None else ready.bearing(telling.headers)
+            handed.append((ready, None if struck else batcher.post(sent.item), telling))
+        return handed
+
+    async def _answer(
+        self, batcher: Batcher, handed: "Sequence[_Handed]", executions: list[Execution[Any]]
+    ) -> None:
+        """Add what became of calls; the first error is raised once all have an answer."""
+        if replies := [reply for _, reply, _ in handed if reply is not None]:
+            await asyncio.wait(replies)
+            self._strikes.heard(batcher.strikes)
+        errors: list[BaseException] = []
+        for ready, reply, telling in handed:
+            if reply is None:
+                executions.append(self._struck(ready))
+                continue
+            with telling or nullcontext():
+                if (error := reply.exception()) is not None:
+                    errors.append(error)
+                    continue
+                executions.append(await self._accepted(ready, reply.result()))
+                if telling is not None:
+                    telling.answered(ready.item.mode, scheduled=reply.result() is Answer.ACCEPTED)
+        if errors:
+            raise errors[0]
+
+    async def _accepted(self, ready: Prepared, answer: Answer) -> Execution[Any]:
+        if answer is Answer.EXISTS:
+            standing = Execution[Any](
+                self._source, ready.item.key, ready.plan.name, disposition=Disposition.ALREADY_SCHEDULED
+            )
+            return await standing.sync()
+        later = ready.item.instant_ms and ready.due_us > self._clock.now_us()
+        state = ExecutionState.SCHEDULED if later else ExecutionState.QUEUED
+        return ready.execution(self._source, Disposition.SCHEDULED, state)
+
+    def _struck(self, ready: Prepared) -> Execution[Any]:
+        return ready.execution(self._source, Disposition.STRUCK, ExecutionState.UNKNOWN)
+
+    async def _turn_away(self, stricken: Sequence[Prepared]) -> None:
+        """Keep stricken calls among the dead letters; sent again after an error, they are kept once."""
+        for ready in stricken:
+            logger.warning(
+                "stricken, not scheduled: kept among the dead letters task=%s key=%s",
+                ready.plan.name,
+                ready.item.key,
+            )
+            self._meter.stricken(ready.plan.name, ready.item.queue)
+        items = [ready.item for ready in stricken]
+        try:
+            await turn_away(
+                self._store, self._link(), "stricken", items, self._limits, stamp=self._clock.stamp()
+            )
+        except (ServerUnreachable, ResponseError) as error:
+            raise explained(error, items[0]) from error
+
+
+def _in(mode: Mode, ready: Prepared) -> Prepared:
+    return ready if ready.item.mode is mode else replace(ready, item=replace(ready.item, mode=mode))

@@ -1,0 +1,63 @@
+"""The built-in tasks, which every worker knows: to see that a system works without a task of one's own."""
+
+# ruff: noqa: B008 - what is injected is asked for by a parameter's default
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shadows.dependencies import CurrentExecution, CurrentShadow, CurrentWorker, Retry
+from shadows.execution import Execution
+from shadows.shadow import Shadow
+from shadows.worker import Worker
+
+
+async def trace(
+    message: str,
+    shadows: Shadow = CurrentShadow(),
+    worker: Worker = CurrentWorker(),
+    execution: Execution[Any] = CurrentExecution(),
+) -> None:
+    """Log a message, and how long it took from the instant the task was due until it ran here."""
+    logging.getLogger("shadows.task.trace").info(
+        "%s key=%s shadow=%s worker=%s waited=%s",
+        message,
+        execution.key,
+        shadows.name,
+        worker.name,
+        _since(shadows, execution),
+    )
+
+
+async def fail(
+    message: str,
+    shadows: Shadow = CurrentShadow(),
+    worker: Worker = CurrentWorker(),
+    execution: Execution[Any] = CurrentExecution(),
+    retry: Retry = Retry(attempts=2),
+) -> None:
+    """Fail, twice, with a message: to see that somebody is told.
+
+    Raises:
+        RuntimeError: always.
+    """
+    raise RuntimeError(
+        f"{message} (attempt {retry.attempt} of {retry.attempts}, key={execution.key}, shadow={shadows.name}, "
+        f"worker={worker.name}, waited={_since(shadows, execution)})"
+    )
+
+
+async def sleep(seconds: float) -> None:
+    """Keep a worker's slot for that long."""
+    logging.getLogger("shadows.task.sleep").info("sleeping seconds=%s", seconds)
+    await asyncio.sleep(seconds)
+
+
+def _since(shadows: Shadow, execution: Execution[Any]) -> timedelta:
+    now = datetime.fromtimestamp(shadows.clock.now_us() / 1_000_000, UTC)
+    return now - (execution.when or now)
+
+
+standard_tasks: list[Callable[..., Coroutine[Any, Any, None]]] = [trace, fail, sleep]
