@@ -16,6 +16,7 @@ from shadows import (
     Worker,
 )
 from shadows.payload.call import Call, decode_call, encode_arguments, encode_call
+from shadows.payload.outcomes import Record, encode_record
 from shadows.protocol.execution import split_blob, unique_ms
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -154,6 +155,15 @@ class TestSeeing:
         await bury(redis, shadows, "i", b"failed/default/1/0/k1/0/" + encode_call(Call("fickle", b"\xc1", 5)))
         (letter,) = await shadows.dead_letters()
         assert (letter.function_name, letter.args, letter.kwargs) == ("fickle", (), {})
+
+    async def test_one_whose_record_holds_no_failure_has_no_error(
+        self, shadows: Shadow, redis: Redis
+    ) -> None:
+        record = encode_record(Record("task", "w", 2, 0, 1, None, None))
+        head = f"stricken/default/1/{len(record)}/k".encode()
+        await bury(redis, shadows, "i", head + record + b"1/0/" + encode_call(Call("task", b"", 5)))
+        (letter,) = await shadows.dead_letters()
+        assert (letter.function_name, letter.attempt, letter.error) == ("task", 2, None)
 
     @pytest.mark.parametrize(
         "stored",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -33,7 +34,8 @@ async def shadows(name: str, url: str) -> AsyncIterator[Shadow]:
 async def keys(redis: Redis, shadows: Shadow) -> set[str]:
     """What is left of the shadow on the server."""
     prefix = f"{{{shadows.name}}}:"
-    return {key.decode().removeprefix(prefix) for key in await redis.keys(prefix + "*")}
+    found: list[Any] = await redis.keys(prefix + "*")
+    return {key.decode().removeprefix(prefix) for key in found}
 
 
 class TestClear:

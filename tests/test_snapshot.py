@@ -180,7 +180,7 @@ class TestLists:
     ) -> None:
         await shadows.add(greet, when=LATER, key="k")("a")
         parked = f"{{{shadows.name}}}:parked"
-        stored = await redis.hget(parked, "k")
+        stored: Any = await redis.hget(parked, "k")
         await redis.hset(parked, "k", stored.replace(b"/1/0/", b"/2/0/", 1))
         again = LATER + timedelta(hours=1)
         await redis.zadd(f"{{{shadows.name}}}:due", {"k": int(again.timestamp() * 1000)})
@@ -298,6 +298,7 @@ class TestByFunction:
 
     @pytest.mark.parametrize("many", [10_000, 10_001])
     async def test_beyond_ten_thousand_a_labelled_sample_is_counted(self, shadows: Shadow, many: int) -> None:
+        await shadows.store.enroll(shadows._link, ["empty"])
         scheduled = many * 6 // 10
         await asyncio.gather(
             *[
@@ -315,7 +316,7 @@ class TestByFunction:
             assert counted == {"greet": greets, "bill": many - greets}
         else:
             assert abs(counted["greet"] - greets) < many // 20
-            assert many * 0.75 < sum(counted.values()) <= many
+            assert many * 0.95 < sum(counted.values()) <= many
         assert found.by_function["greet"].oldest_queued == LATER + timedelta(seconds=1)
 
 

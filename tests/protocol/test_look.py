@@ -137,7 +137,16 @@ def test_a_look_changes_nothing(bench: Bench) -> None:
                 "xinfo|groups",
                 "xinfo",
             ),
-            *("xrange", "xpending", "zrange", "zrangebylex", "config|resetstat", "config", "info"),
+            *(
+                "xrange",
+                "xrevrange",
+                "xpending",
+                "zrange",
+                "zrangebylex",
+                "config|resetstat",
+                "config",
+                "info",
+            ),
         )
     }
 

@@ -157,7 +157,7 @@ def _standing(ask: Ask, item: tuple[Reply, ...], totals: Totals) -> Standing:
             return Standing(ask.kind, key, ask.queue, blob, totals.now_ms - idle, worker)
         case Kind.READY:
             return Standing(ask.kind, key, ask.queue, blob, int(place.partition(b"-")[0]))
-        case Kind.DUE | Kind.WAITING:
+        case _:
             queue, _, blob = blob.partition(b"/")
             instant = place if ask.kind is Kind.DUE else place.partition(b"-")[0]
             instant_ms = int(float(instant)) if instant[:1].isdigit() else 0
