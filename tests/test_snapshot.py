@@ -299,10 +299,12 @@ class TestByFunction:
     @pytest.mark.parametrize("many", [10_000, 10_001])
     async def test_beyond_ten_thousand_a_labelled_sample_is_counted(self, shadows: Shadow, many: int) -> None:
         await shadows.store.enroll(shadows._link, ["empty"])
+        shadows.register(greet)
+        shadows.register(bill)
         scheduled = many * 6 // 10
         await asyncio.gather(
             *[
-                shadows.add(greet if n % 3 else bill, when=LATER + timedelta(seconds=n))(n)  # type: ignore[arg-type]
+                shadows.add("greet" if n % 3 else "bill", when=LATER + timedelta(seconds=n))(n)
                 for n in range(scheduled)
             ],
             *[shadows.add(bill, queue="mail" if n % 2 else None)(n) for n in range(many - scheduled)],
