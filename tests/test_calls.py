@@ -85,7 +85,8 @@ class TestReplace:
             assert ran == ["new"]
 
     async def test_where_nothing_stands_it_adds(self, shadows: Shadow) -> None:
-        execution = await shadows.replace("note" if shadows.register(note) else note, None, "k")("new")
+        shadows.register(note)
+        execution = await shadows.replace("note", None, "k")("new")
         assert execution.disposition is Disposition.SCHEDULED
         await work(shadows)
         assert ran == ["new"]
@@ -113,9 +114,10 @@ class TestReplace:
     async def test_a_key_and_an_instant_are_needed(self, shadows: Shadow) -> None:
         with pytest.raises(TypeError):
             shadows.replace(note)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-        for key in (None, ""):
+        keys: list[Any] = [None, ""]
+        for key in keys:
             with pytest.raises(InvalidName):
-                shadows.replace(note, None, key)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+                shadows.replace(note, None, key)
         with pytest.raises(KeyError, match="no task is called 'nothing'"):
             shadows.replace("nothing", None, "k")
         with pytest.raises(ValueError, match="has no timezone"):
@@ -130,7 +132,7 @@ class TestTaskCall:
 
     async def test_its_key_and_instant_are_fixed_when_it_is_made(self, shadows: Shadow) -> None:
         before = datetime.now(UTC)
-        make = shadows.call("note" if shadows.register(note) else note)
+        make = shadows.call(note)
         first, second = make(1), make(what=2)
         assert first.key != second.key
         assert before - timedelta(milliseconds=1) <= first.when <= datetime.now(UTC)
@@ -160,7 +162,7 @@ class TestTaskCall:
         with pytest.raises(TypeError, match="'shadows' is injected where the task runs"):
             shadows.call(injected)(1, shadows)
         with pytest.raises(TypeError, match="'shadows' is injected where the task runs"):
-            shadows.add(injected)(1, shadows=shadows)
+            await shadows.add(injected)(1, shadows=shadows)
         with pytest.raises(KeyError, match="no task is called 'nothing'"):
             shadows.call("nothing")
         with pytest.raises(InvalidTask):

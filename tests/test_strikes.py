@@ -4,7 +4,7 @@ import asyncio
 import enum
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -27,6 +27,7 @@ from shadows import (
 from shadows import strike_list as strike_list_module
 from shadows.payload.values import encode_value
 from shadows.protocol.execution import Stand
+from shadows.protocol.strikes import Listed, look
 from shadows.strikes import Rules, Strike, arguments_of
 from shadows.testing import ControlledClock
 from tests.support.proxy import Proxy, command
@@ -60,7 +61,8 @@ def dead(name: str, redis: Redis) -> Dead:
 
     async def read() -> dict[str, str]:
         found: dict[str, str] = {}
-        for letter in (await redis.hgetall(f"{{{name}}}:dead")).values():
+        letters = cast("dict[bytes, bytes]", await redis.hgetall(f"{{{name}}}:dead"))
+        for letter in letters.values():
             reason, _, size, _, tail = letter.split(b"/", 4)
             found[tail[: int(size)].decode()] = reason.decode()
         return found
@@ -378,9 +380,8 @@ class TestLearning:
     ) -> None:
         async with Shadow(name, proxy.url) as shadows:
             looks = 0
-            look = strike_list_module.look
 
-            async def counted(*arguments: Any) -> Any:
+            async def counted(*arguments: Any) -> Listed:
                 nonlocal looks
                 looks += 1
                 return await look(*arguments)
@@ -437,7 +438,7 @@ class TestLearning:
             encode_value([1, "", "==", None]),
             encode_value(1),
         ):
-            await redis.hset(f"{{{name}}}:strikes", field, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await redis.hset(f"{{{name}}}:strikes", field, "1")  # pyright: ignore[reportArgumentType]
         await shadows.strike(send)
         assert [str(strike) for strike in shadows.strike_list] == ["send"]
         assert sum("strike cannot be read" in text for text in caplog.messages) == 4
@@ -467,7 +468,7 @@ class TestRunning:
             await shadows.strike(send)
             adding = Shadow(shadows.name, shadows.store.address._url)  # pyright: ignore[reportPrivateUsage]
             async with adding:
-                adding.strikes._take(strike_list_module.Listed(1, []))  # pyright: ignore[reportPrivateUsage]  # one that does not know
+                adding.strikes._take(Listed(1, []))  # pyright: ignore[reportPrivateUsage]  # one that does not know
                 await adding.add(send, key="after")(2)
             await until(lambda: dead_has(dead, "after"))
             run.cancel()

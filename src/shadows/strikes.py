@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from shadows.errors import PayloadError
+from shadows.payload.adapter import is_list
 from shadows.payload.values import decode_value, encode_value
 
 logger = logging.getLogger("shadows.strikes")
@@ -92,9 +93,14 @@ class Strike:
             PayloadError: something else was.
         """
         found = decode_value(field)
-        if isinstance(found, list) and len(parts := cast("list[Any]", found)) == 4:
-            function, parameter, operator, value = parts
-            if isinstance(function, str) and isinstance(parameter, str) and operator in list(Operator):
+        if is_list(found) and len(found) == 4:
+            function, parameter, operator, value = found
+            if (
+                isinstance(function, str)
+                and isinstance(parameter, str)
+                and isinstance(operator, str)
+                and operator in Operator
+            ):
                 return cls(function, parameter, Operator(operator), value)
         raise PayloadError("the stored strike is of no kind that this version knows")
 
