@@ -1,6 +1,6 @@
 """Caller: the part of the client that hands calls over, one or many, now or later."""
 
-import uuid
+import os
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, overload
@@ -109,7 +109,7 @@ class Caller:
         if key is not None:
             check_key(key)
         build = self._builder(function, when, queue, Mode.ADD, unique_for, expires)
-        return lambda *args, **kwargs: self._delivery.accept(build(key or uuid.uuid4().hex, args, kwargs))
+        return lambda *args, **kwargs: self._delivery.accept(build(key or os.urandom(16).hex(), args, kwargs))
 
     @overload
     def replace[**P, R](
@@ -195,7 +195,7 @@ class Caller:
         build = self._builder(function, when, queue, Mode.ADD, unique_for, expires)
 
         def call(*args: Any, **kwargs: Any) -> TaskCall:
-            ready = build(key or uuid.uuid4().hex, args, kwargs)
+            ready = build(key or os.urandom(16).hex(), args, kwargs)
             plan, item = ready.plan, ready.item
             return TaskCall(
                 plan.function,

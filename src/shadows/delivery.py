@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import batched, compress
@@ -57,10 +57,12 @@ class Delivery:
         self._clock = clock
         self._meter = meter
 
-    async def accept(self, ready: Prepared) -> Execution[Any]:
+    def accept(self, ready: Prepared) -> Coroutine[Any, Any, Execution[Any]]:
         """Have a call accepted; as `Caller.add`."""
-        if not self._meter.awake():
-            return await self._accept(ready)
+        return self._tell(ready) if self._meter.awake() else self._accept(ready)
+
+    async def _tell(self, ready: Prepared) -> Execution[Any]:
+        """The same, for whoever listens."""
         telling = self._told_of(ready)
         with telling:
             execution = await self._accept(ready.bearing(telling.headers))
@@ -77,7 +79,7 @@ class Delivery:
         if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
             await self._turn_away([ready])
             return self._struck(ready)
-        answer = await batcher.submit(ready.item)
+        answer = await batcher.post(ready.item)
         self._strikes.heard(batcher.strikes)
         return await self._accepted(ready, answer)
 

@@ -4,7 +4,7 @@ The typed functions of `shadows.protocol` run here too: over this link they neve
 """
 
 import socket
-from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +13,10 @@ from typing import Any, Self, cast
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
+from shadows.protocol.acquire import Admission, Asking, Claim, acquire
 from shadows.protocol.connection import Address, Argument, Link
 from shadows.protocol.cycle import Cycled, Limits, Settlement, Taken, cycle
+from shadows.protocol.duties import note_progress, tidy
 from shadows.protocol.execution import Cancelled, Found, cancel, find
 from shadows.protocol.lease import Reaped, reap
 from shadows.protocol.outcomes import Outcome
@@ -25,7 +27,8 @@ from tests.support.servers import Server
 
 NAMES = (
     "enroll", "schedule", "replace", "cycle", "acquire", "beat", "announce", "resign", "reap", "cancel", "find", "tidy",
-    "progress", "strike", "letter",
+    "progress", "strike", "letter", "attend", "depth",
+    "look", "crew", "clear", "purge", "pause", "letters", "requeue", "discard",
 )  # fmt: skip
 LIMITS = Limits(execution_ttl_ms=60_000, max_ended=100, max_dead=100)
 LEASE_MS = 1000
@@ -52,10 +55,14 @@ class Wire:
 
     def many(self, commands: Sequence[Sequence[Argument]], *, text: bool = False) -> list[Any]:
         """The replies in order: strings as bytes, or as text."""
-        self._reader.set_encoding("utf-8" if text else None)
         self._socket.sendall(b"".join(map(_packed, commands)))
+        return self.read(len(commands), text=text)
+
+    def read(self, count: int, *, text: bool = False) -> list[Any]:
+        """The next replies."""
+        self._reader.set_encoding("utf-8" if text else None)
         replies: list[Any] = []
-        while len(replies) < len(commands):
+        while len(replies) < count:
             if (reply := self._reader.gets()) is not _NOTHING:
                 replies.append(reply)
             elif data := self._socket.recv(65536):
@@ -93,6 +100,7 @@ class Bench:
 
     def __init__(self, server: Server, name: str, scripts: Mapping[str, Script] | None = None) -> None:
         self.scripts = scripts or {script: load(script) for script in NAMES}
+        self.server = server
         self.wire = Wire(server.socket)
         self.store = Store(name, Address(server.url))
         self.link = cast("Link", DirectLink(self.wire, self.scripts))
@@ -170,6 +178,24 @@ class Bench:
         self.lease(worker)
         return self.cycle(worker, take=most, queues=[queue]).taken
 
+    def acquire(self, task: Taken, *claims: Claim, worker: str = "w", who: str = "") -> Admission:
+        """Ask whether a taken task may start, as the execution `who` of its key (its call, unless told)."""
+        (admission,) = self.acquire_many((task, claims, who), worker=worker)
+        return admission
+
+    def acquire_many(
+        self, *asking: tuple[Taken, Sequence[Claim], str], worker: str = "w", limits: Limits = LIMITS
+    ) -> list[Admission]:
+        """Ask for several in one request."""
+        wishes = [Asking(task.token, task.key, who or task.blob.decode(), claims) for task, claims, who in asking]
+        return now(acquire(self.store, self.link, worker, wishes, limits, stamp=self.stamp))
+
+    def tidy(self, behind: bytes = b"") -> bytes:
+        return now(tidy(self.store, self.link, "w", behind, stamp=self.stamp))
+
+    def progress(self, *notes: tuple[str, str, str]) -> None:
+        now(note_progress(self.store, self.link, "w", notes, stamp=self.stamp))
+
     def reap(self, worker: str = "w", max_deliveries: int = 3, limits: Limits = LIMITS) -> Reaped:
         return now(reap(self.store, self.link, worker, max_deliveries, limits, stamp=self.stamp))
 
@@ -181,8 +207,24 @@ class Bench:
 
     def dead(self) -> dict[str, str]:
         """The dead letters."""
-        flat = self.ask("HGETALL", "dead")
+        return self.hash("dead")
+
+    def hash(self, role: str) -> dict[str, str]:
+        """All that a hash holds."""
+        flat = self.ask("HGETALL", role)
         return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def scores(self, role: str) -> dict[str, float]:
+        """All that a sorted set holds."""
+        flat = self.ask("ZRANGE", role, 0, -1, "WITHSCORES")
+        return {member: float(score) for member, score in zip(flat[::2], flat[1::2], strict=True)}
+
+    @contextmanager
+    def listening(self, length: int = 1000) -> Generator[Callable[[], list[str]]]:
+        """Within, somebody listens for that long; the call gives the messages that came since the last one."""
+        self.ask("HSET", "meta", "listening", self.instant + length)
+        with ear(self.server, self.key("queues")[:-6] + b"events") as heard:
+            yield heard
 
     @contextmanager
     def knowing(self, *queues: str) -> Generator[None]:
@@ -209,6 +251,26 @@ class Bench:
     def purge(self) -> None:
         """Delete every key of the shadow."""
         self.wire.one("DEL", *self.store.keys.every(self.store.queues))
+
+
+@contextmanager
+def ear(server: Server, channel: bytes) -> Generator[Callable[[], list[str]]]:
+    """Listens on a channel; the call gives the messages that came since the last one."""
+    wire = Wire(server.socket)
+    wire.one("SUBSCRIBE", channel)
+
+    def heard() -> list[str]:
+        messages: list[str] = []
+        reply = wire.one("PING", text=True)
+        while reply[0] == "message":  # what was published before the question comes before its answer
+            messages.append(reply[2])
+            (reply,) = wire.read(1, text=True)
+        return messages
+
+    try:
+        yield heard
+    finally:
+        wire.close()
 
 
 def _error(text: str) -> ResponseError:

@@ -4,6 +4,7 @@ It answers what a script should answer, and holds what the server should hold af
 are the server's to choose: an entry gets its token when it is first seen there.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -74,6 +75,12 @@ type Result = tuple[str, str, str, int, str]
 """Token, key, outcome, instant, data."""
 
 
+def span_of(call: str) -> int:
+    """For how long a call's key stays taken after its end."""
+    found = re.match(r"u(\d+)/", call)
+    return int(found[1]) if found else 0
+
+
 class Model:
     """One shadow, as it should be."""
 
@@ -92,6 +99,8 @@ class Model:
         self.dead: dict[str, tuple[str, int]] = {}
         self.producers: dict[str, tuple[int, str]] = {}
         self.windows: dict[str, int] = {}
+        self.unique = False
+        """Whether any key ever stayed taken after its end."""
         self.woken = False
         """Whether the last call had a reason to wake somebody."""
         self.wakes: dict[str, str] = {}
@@ -125,11 +134,10 @@ class Model:
     def _accept(self, mode: str, key: str, queue: str, instant: int | str, call: str) -> str:
         if isinstance(instant, str) or not self.good(queue):
             return "B"
-        if key in self.live:
-            if mode == "add":
-                return "E"
-            if not self._retire(key):
-                return "B"
+        if mode == "add" and (key in self.live or self._reserved(key)):
+            return "E"
+        if key in self.live and not self._retire(key):
+            return "B"
         if instant > self.now:
             if self._nearest is None:
                 self._nearest = min(self.due.values(), default=float("inf"))
@@ -170,6 +178,14 @@ class Model:
             self.controls.remove(note)
             return True
         return False
+
+    def _reserve(self, key: str, span: int) -> None:
+        """Keep a key taken for a while after its end."""
+        if span > 0:
+            self.windows[f"u/{key}"], self.unique = self.now + span, True
+
+    def _reserved(self, key: str) -> bool:
+        return self.unique and self.windows.get(f"u/{key}", 0) > self.now
 
     # -- cancel
 
@@ -220,7 +236,7 @@ class Model:
             return ["SCHEDULED", queue, f"{self.due[key]:.0f}", blob]
         text = mark.text if self.good(mark.queue) else ""
         if self.good(mark.queue) and mark.owner:
-            return ["RUNNING", mark.queue, mark.token, text, mark.owner]
+            return ["RUNNING", mark.queue, mark.token, text, mark.owner, ""]
         return ["QUEUED", mark.queue, mark.token, text]
 
     # -- cycle
@@ -262,7 +278,7 @@ class Model:
             return "S"
         attempt, deliveries, call = entry.parts or (0, 0, None)
         if stop and outcome in AGAIN:
-            outcome, data = "cancelled", ""
+            outcome, data, instant = "cancelled", "", 0
         match outcome:
             case "next":
                 self._place(queue, key, f"1/0/{data}", instant)
@@ -276,12 +292,15 @@ class Model:
                 self._place(queue, key, f"{attempt}/{deliveries}/{data or call}", instant)
             case "completed":
                 self.live.pop(key, None)
+                self._reserve(key, instant)
                 self._finish(limits, key, outcome, queue, data, "")
-            case "cancelled":
+            case "cancelled" | "expired":
                 self.live.pop(key, None)
+                self._reserve(key, instant)
                 self._finish(limits, key, outcome, queue, data, entry.text)
             case _:
                 self.live.pop(key, None)
+                self._reserve(key, instant)
                 reason, info = data.split("/", 1) if outcome == "dead" else ("failed", data)
                 self._finish(limits, key, "failed", queue, info, entry.text)
                 self._bury(limits, token, key, reason, queue, info, entry.text)
@@ -374,6 +393,8 @@ class Model:
                 self._place(queue, key, blob, 0)
                 return
             self.live.pop(key, None)
+            if not stop:
+                self._reserve(key, span_of(call))
             self._finish(limits, key, "cancelled" if stop else "failed", queue, "", blob)
             if not stop:
                 self._bury(limits, entry.token, key, "deliveries", queue, "", blob)

@@ -208,7 +208,7 @@ async def test_what_cannot_be_read_is_told_to_every_caller(bench: Bench, proxy: 
     assert [type(answer) for answer in answers] == [ServerUnsupported] * 2
 
 
-type Schedule = Callable[..., Awaitable[list[Answer]]]
+type Schedule = Callable[..., Awaitable[tuple[list[Answer], int]]]
 
 
 def answering(*errors: Exception) -> Schedule:
@@ -217,10 +217,10 @@ def answering(*errors: Exception) -> Schedule:
 
     async def schedule(
         store: Store, link: Link, producer: str, batch: int, items: list[Item], **_: object
-    ) -> list[Answer]:
+    ) -> tuple[list[Answer], int]:
         if left:
             raise left.pop(0)
-        return [Answer.ACCEPTED] * len(items)
+        return [Answer.ACCEPTED] * len(items), 0
 
     return schedule
 

@@ -87,7 +87,21 @@ def test_any_other_address_is_refused_with_the_reason(url: str, why: str) -> Non
         ("redis://localhost:6379/1", "redis://localhost:6379/1"),
         ("redis://user@host", "redis://user@host"),
         ("redis://:secret@host:1/1", "redis://:***@host:1/1"),
-        ("redis://user:secret@host?x=1", "redis://user:***@host?x=1"),
+        ("redis://user:secret@host?db=1", "redis://user:***@host?db=1"),
+        ("redis://host?pasword=secret&db=1", "redis://host?pasword=***&db=1"),
+        ("redis://host?passw%6Frd=secret", "redis://host?passw%6Frd=***"),
+        ("redis://host?secret", "redis://host?***"),
+        ("redis://:se/cret@host/1", "redis://:***@host/1"),
+        ("redis://user:12/secret@host", "redis://user:***@host"),
+        ("redis://:se#cret@host", "redis://:***@host"),
+        ("redis://:se?cret@host", "redis://:***@host"),
+        ("redis://se/cret@host", "redis://***:***@host"),
+        ("unix://:se/cret@/s.sock", "unix://:***@/s.sock"),
+        ("unix:///run/redis@1.sock", "unix:///run/redis@1.sock"),
+        ("redis:/:secret@host", "***@host"),
+        (":secret@host?db=1", "***@host"),
+        ("[secret", "***"),
+        ("localhost:6379", "localhost:6379"),
         ("redis://:se@cret@host", "redis://:***@host"),
         ("unix:///s.sock?password=secret&db=1", "unix:///s.sock?password=***&db=1"),
         ("redis://:secret@[::1", "redis://***"),
@@ -329,3 +343,16 @@ def test_what_passes_by_itself_may_be_sent_again() -> None:
     assert not any(
         map(is_passing, [ResponseError("BUSYGROUP x"), ResponseError("WRONGTYPE x"), BusyLoadingError("x")])
     )
+
+
+async def test_a_server_that_takes_a_connection_and_says_nothing_is_unreachable() -> None:
+    async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    link = Link(Address(f"redis://127.0.0.1:{port}"), timeout=0.05)
+    with pytest.raises(ServerUnreachable, match="no word in time"):
+        await link.request("PING")
+    server.close()

@@ -9,12 +9,13 @@ from shadows.protocol.outcomes import (
     cancelled,
     completed,
     dead,
+    expired,
     failed,
     release,
     retry,
     succeeded_by,
 )
-from shadows.protocol.schedule import Item
+from shadows.protocol.schedule import Answer, Item
 from tests.protocol.bench import LEASE_MS, LIMITS, Bench
 
 RECORDED, STALE, BAD = Verdict.RECORDED, Verdict.STALE, Verdict.BAD
@@ -277,6 +278,285 @@ def test_a_broken_queue_hurts_no_other(bench: Bench) -> None:
     cycled = bench.cycle(settle=[(first, completed())], take=5, queues=["broken"])
     assert cycled.verdicts == [RECORDED]
     assert [task.key for task in cycled.taken] == ["c"]
+
+
+# -- what follows
+
+
+def following(outcome: Outcome, *followers: Item) -> Outcome:
+    return Outcome(outcome.kind, outcome.instant_ms, outcome.data, followers)
+
+
+def test_what_follows_is_scheduled_with_the_outcome(bench: Bench) -> None:
+    bench.enroll("mail")
+    first, second = taken(bench, "a", "b")
+    followers = [Item("c", "mail", 0, b"call-c"), Item("d", "default", bench.instant + 5, b"call-d", unique_ms=9)]
+    cycled = bench.cycle(
+        settle=[(first, following(completed(b"info"), *followers)), (second, completed())],
+        take=5,
+        queues=["default", "mail"],
+    )
+    assert cycled.verdicts == [RECORDED, RECORDED]
+    assert [(task.token.split("/")[0], task.key, task.blob) for task in cycled.taken] == [
+        ("mail", "c", b"1/0/call-c")
+    ]
+    assert cycled.next_due_ms == 5
+    assert bench.hash("parked") == {"d": "default/1/0/u9/call-d"}
+    assert bench.find("a").info == b"info"
+
+
+@pytest.mark.parametrize(
+    "wrong", [Item("d", "nowhere", 0, b"x"), Item("d", "broken", 0, b"x")], ids=lambda item: item.queue
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_where_one_cannot_follow_nothing_is_done_at_all(bench: Bench, wrong: Item, first: bool) -> None:
+    bench.enroll("broken")
+    bench.ask("DEL", "ready:broken")
+    bench.ask("SET", "ready:broken", "x")
+    task, other = taken(bench, "a", "b")
+    right = Item("c", "default", 0, b"x")
+    followers = [wrong, right] if first else [right, wrong]
+    cycled = bench.cycle(
+        settle=[(task, following(completed(), *followers)), (other, following(completed(), right))]
+    )
+    assert cycled.verdicts == [BAD, RECORDED]
+    assert sorted(bench.hash("live")) == ["a", "c"]
+    assert settle(bench, task, completed()) is RECORDED
+
+
+def test_a_follower_whose_instant_is_no_number_makes_the_outcome_bad(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    said = bench.raw(
+        "cycle", bench.instant, "w", *LIMITS.arguments(), 0, 0, "", 2, task.token, "a", "completed", 0, "",
+        "", "b", "default", "soon", "x", "default",
+    )  # fmt: skip
+    assert said[1] == "B"
+    assert list(bench.hash("live")) == ["a"]
+
+
+def test_a_follower_whose_key_is_taken_is_left_out(bench: Bench) -> None:
+    task, _ = taken(bench, "a", "b")
+    bench.add("c", at=bench.instant + 5)
+    before = bench.hash("live")
+    followers = [Item("b", "default", 0, b"x"), Item("c", "default", 0, b"x"), Item("d", "default", 0, b"x")]
+    assert settle(bench, task, following(completed(), *followers)) is RECORDED
+    assert [found.key for found in bench.take("v")] == ["d"]
+    assert {key: mark for key, mark in bench.hash("live").items() if key in before} == {
+        key: mark for key, mark in before.items() if key != "a"
+    }
+
+
+@pytest.mark.parametrize(
+    "outcome", [completed(), failed(), Outcome(completed().kind, 5000)], ids=["completed", "failed", "unique"]
+)
+def test_its_own_next_run_follows_whatever_the_key_is_kept_for(bench: Bench, outcome: Outcome) -> None:
+    (task,) = taken(bench, "a")
+    assert settle(bench, task, following(outcome, Item("a", "default", 0, b"again"))) is RECORDED
+    assert bench.find("a").stand is Stand.QUEUED
+    assert bench.hash("ended")["a"].startswith(outcome.kind)
+    assert [(found.key, found.blob) for found in bench.take()] == [("a", b"1/0/again")]
+
+
+@pytest.mark.parametrize("outcome", [completed(), failed(), cancelled()], ids=lambda outcome: outcome.kind)
+def test_who_was_to_be_cancelled_has_no_next_run_but_what_follows(bench: Bench, outcome: Outcome) -> None:
+    (task,) = taken(bench, "a")
+    bench.cancel("a")
+    followers = [Item("a", "default", 0, b"again"), Item("b", "default", 0, b"x")]
+    assert settle(bench, task, following(outcome, *followers)) is RECORDED
+    assert [found.key for found in bench.take()] == ["b"]
+    assert bench.find("a").state == outcome.kind
+
+
+def test_a_stale_outcome_brings_nothing_after_it(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    settle(bench, task, completed())
+    assert settle(bench, task, following(completed(), Item("b", "default", 0, b"x"))) is STALE
+    (task,) = taken(bench, "a")
+    bench.ask("HSET", "live", "a", "~due")
+    assert settle(bench, task, following(completed(), Item("b", "default", 0, b"x"))) is STALE
+    assert list(bench.hash("live")) == ["a"]
+
+
+def test_a_hundred_follow_one_run(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    followers = [Item(f"f{number}", "default", 0, b"x") for number in range(100)]
+    settle(bench, task, following(completed(), *followers))
+    assert [found.key for found in bench.take(most=200)] == [item.key for item in followers]
+
+
+def test_a_row_without_a_token_that_follows_nothing_is_bad(bench: Bench) -> None:
+    said = bench.raw(
+        "cycle", bench.instant, "w", *LIMITS.arguments(), 0, 0, "", 1, "", "b", "default", 0, "x", "default"
+    )  # fmt: skip
+    assert said[1] == "B"
+    assert not bench.ask("EXISTS", "live")
+
+
+# -- keys that stay taken
+
+
+ENDINGS = [completed(), failed(), cancelled(), expired(), dead("unknown")]
+
+
+@pytest.mark.parametrize("outcome", ENDINGS, ids=lambda outcome: outcome.kind)
+def test_a_key_stays_taken_for_its_time_after_any_end(bench: Bench, outcome: Outcome) -> None:
+    (task,) = taken(bench, "a")
+    settle(bench, task, Outcome(outcome.kind, 50, outcome.data))
+    assert bench.find("a").stand is Stand.ENDED
+    bench.instant += 49
+    assert bench.schedule(Item("a", "default", 0, b"x")) == [Answer.EXISTS]
+    bench.instant += 1
+    assert bench.schedule(Item("a", "default", 0, b"x")) == [Answer.ACCEPTED]
+
+
+@pytest.mark.parametrize("outcome", ENDINGS, ids=lambda outcome: outcome.kind)
+def test_a_key_is_free_at_its_end_where_nothing_else_was_wanted(bench: Bench, outcome: Outcome) -> None:
+    (task,) = taken(bench, "a")
+    settle(bench, task, outcome)
+    assert bench.ask("ZSCORE", "windows", "u/a") is None
+    assert bench.ask("HGET", "meta", "unique") is None
+    bench.add("a")
+
+
+@pytest.mark.parametrize("outcome", AGAIN, ids=lambda outcome: outcome.kind)
+def test_what_runs_again_has_not_ended_and_keeps_no_time(bench: Bench, outcome: Outcome) -> None:
+    (task,) = taken(bench, "a")
+    settle(bench, task, Outcome(outcome.kind, bench.instant + 50, outcome.data))
+    assert bench.ask("ZSCORE", "windows", "u/a") is None
+
+
+@pytest.mark.parametrize("outcome", AGAIN, ids=lambda outcome: outcome.kind)
+def test_a_key_is_free_at_once_where_its_task_was_cancelled_before_running_again(
+    bench: Bench, outcome: Outcome
+) -> None:
+    (task,) = taken(bench, "a")
+    bench.cancel("a")
+    settle(bench, task, Outcome(outcome.kind, bench.instant + 50, outcome.data))
+    bench.add("a")
+
+
+def test_a_follower_whose_key_is_not_free_again_yet_is_left_out(bench: Bench) -> None:
+    first, second, third = taken(bench, "a", "b", "c")
+    followers = [Item("a", "default", 0, b"x"), Item("d", "default", 0, b"x")]
+    bench.cycle(
+        settle=[(first, Outcome(completed().kind, 50)), (second, following(completed(), *followers))]
+    )
+    assert [found.key for found in bench.take()] == ["d"], "also where the first such key is of the same cycle"
+    bench.instant += 50
+    settle(bench, third, following(completed(), *followers))
+    assert [found.key for found in bench.take()] == ["a"]
+
+
+def test_what_was_not_started_in_time_is_on_record_as_expired_with_its_call(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    assert settle(bench, task, expired(b"info")) is RECORDED
+    found = bench.find("a")
+    assert (found.state, found.info, found.blob) == ("expired", b"info", b"1/0/call-a")
+    assert bench.dead() == {}
+    assert is_empty(bench)
+
+
+# -- paused queues
+
+
+def pause(bench: Bench, *queues: str) -> str:
+    field = "".join(f"{queue} " for queue in queues)
+    bench.ask("HSET", "meta", "paused", field)
+    return field
+
+
+def test_nothing_is_taken_from_a_paused_queue_and_nothing_is_lost(bench: Bench) -> None:
+    bench.enroll("mail", "mails", "ail")
+    bench.add("a")
+    for queue in ("mail", "mails", "ail"):
+        bench.add(queue, queue=queue)
+    bench.lease("w")
+    for paused, keys in (
+        (("x", "mail", "default"), ["mails", "ail"]),
+        (("mail", "default"), []),
+        (("default",), ["mail"]),
+    ):
+        field = pause(bench, *paused)
+        cycled = bench.cycle(take=9, queues=["mail", "mails", "ail", "default"])
+        assert (cycled.paused, [task.key for task in cycled.taken]) == (field, keys)
+    bench.ask("HDEL", "meta", "paused")
+    cycled = bench.cycle(take=9, queues=["mail", "mails", "ail", "default"])
+    assert (cycled.paused, [task.key for task in cycled.taken]) == ("", ["a"])
+
+
+def test_a_star_pauses_all_queues_and_settling_and_promotion_go_on(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    bench.add("b", at=bench.instant + 1)
+    bench.instant += 1
+    pause(bench, "mail", "*")
+    cycled = bench.cycle(settle=[(task, completed())], take=5)
+    assert (cycled.verdicts, cycled.taken, cycled.next_due_ms) == ([RECORDED], [], None)
+    assert bench.find("b").stand is Stand.QUEUED
+    pause(bench, "star*")
+    assert [found.key for found in bench.take()] == ["b"]
+
+
+def test_a_cycle_tells_the_version_of_the_strikes(bench: Bench) -> None:
+    assert bench.cycle().strikes == 0
+    bench.ask("HSET", "meta", "strikes", 7)
+    assert bench.cycle().strikes == 7
+
+
+# -- news
+
+
+def test_whoever_listens_is_told_what_changed_in_one_message_a_cycle(bench: Bench) -> None:
+    ends = taken(bench, *"abcde")
+    bench.add("f", at=bench.instant + 1)
+    bench.instant += 1
+    with bench.listening() as heard:
+        outcomes = [completed(), failed(), cancelled(), expired(), dead("unknown")]
+        bench.lease("w")
+        bench.cycle(settle=zip(ends, outcomes, strict=True), take=1)
+        assert heard() == [
+            "w\ncompleted a\nfailed b\ncancelled c\nexpired d\nfailed e\nqueued f\nrunning f"
+        ]
+        bench.cycle()
+        assert heard() == []
+
+
+@pytest.mark.parametrize("later", [0, 5])
+@pytest.mark.parametrize("outcome", AGAIN, ids=lambda outcome: outcome.kind)
+def test_what_runs_again_is_told_as_scheduled_or_queued(bench: Bench, outcome: Outcome, later: int) -> None:
+    (task,) = taken(bench, "a")
+    with bench.listening() as heard:
+        settle(bench, task, Outcome(outcome.kind, later and bench.instant + later, outcome.data))
+        assert heard() == [f"w\n{'scheduled' if later else 'queued'} a"]
+
+
+def test_what_was_lost_is_told_as_failed(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    bench.add("b", at=bench.instant + 1)
+    bench.ask("HDEL", "parked", "b")
+    bench.wire.one("XTRIM", bench.key("ready:default"), "MAXLEN", 0)
+    bench.instant += 1
+    with bench.listening() as heard:
+        settle(bench, task, retry())
+        assert heard() == ["w\nfailed a\nfailed b"]
+
+
+def test_nothing_is_told_where_nobody_listens_any_more(bench: Bench) -> None:
+    first, second = taken(bench, "a", "b")
+    with bench.listening(10) as heard:
+        bench.instant += 9
+        settle(bench, first, completed())
+        assert heard() == ["w\ncompleted a"]
+        bench.instant += 1
+        settle(bench, second, completed())
+        assert heard() == []
+
+
+def test_a_stale_or_bad_outcome_is_no_news(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    settle(bench, task, completed())
+    with bench.listening() as heard:
+        bench.cycle(settle=[(task, failed()), (Taken("nowhere/1-1", "a", b""), failed())])
+        assert heard() == []
 
 
 # -- a lost group

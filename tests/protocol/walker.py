@@ -9,14 +9,25 @@ from shadows.protocol.connection import Argument
 from shadows.protocol.cycle import Limits
 from shadows.protocol.scripts import Script
 from tests.protocol.bench import LEASE_MS, Bench
-from tests.protocol.model import Cycled, Entry, Model, Result, Wish
+from tests.protocol.model import AGAIN, Cycled, Entry, Model, Result, Wish
 from tests.protocol.state import adopt, check, compare, look
 from tests.support.servers import Server
 
 KEYS = ("k0", "k1", "k2", "k3", "k4", "k5", "k6")
 FRAGILE = "b"
 """The queue whose stream is broken, or whose group is lost, now and then."""
-OUTCOMES = ("completed", "completed", "failed", "cancelled", "dead", "retry", "retry", "release", "next")
+OUTCOMES = (
+    "completed",
+    "completed",
+    "failed",
+    "cancelled",
+    "expired",
+    "dead",
+    "retry",
+    "retry",
+    "release",
+    "next",
+)
 
 
 type Action = Callable[[Walk], object]
@@ -127,7 +138,7 @@ class Walk:
 
     def new_call(self) -> str:
         self.calls += 1
-        return f"c/{self.calls}"
+        return f"{self.dice.choice(['', '', 'u700/'])}c/{self.calls}"
 
     # -- producers
 
@@ -232,7 +243,9 @@ class Walk:
 
     def result(self, token: str, key: str) -> Result:
         outcome = self.dice.choice(OUTCOMES) if key else "dead"
-        instant = self.model.now + self.dice.choice([1, 300, 5000]) if self.maybe(0.5) else 0
+        instant = self.dice.choice([1, 300, 5000]) if self.maybe(0.5) else 0
+        if outcome in AGAIN and instant:
+            instant += self.model.now
         data = {"dead": "undecodable/why", "retry": "", "next": self.new_call()}.get(outcome)
         if data is None:
             data = self.new_call() if self.maybe(0.7) else ""

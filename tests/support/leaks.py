@@ -19,7 +19,7 @@ PARTS = frozenset(
             "windows",
             "leases",
         ),
-        *("workers", "controls", "strikes", "ended", "ended:at", "dead", "dead:at", "producers"),
+        *("workers", "controls", "strikes", "ended", "ended:at", "dead", "dead:at", "producers", "progress"),
     }
 )
 

@@ -51,7 +51,7 @@ async def test_a_lost_lease_cancels_what_runs_and_a_new_incarnation_takes_it_up(
     async with Worker(shadows) as worker:
         working = asyncio.create_task(worker.run_until_finished())
         loop, lease = inside(worker)
-        await until(lambda: runs == ["start"] and loop._listening is not None)
+        await until(lambda: runs == ["start"] and loop._ear.listening)
         old = lease.incarnation
         server.call("ZADD", f"{{{shadows.name}}}:leases", "0", old)
         await asyncio.to_thread(lease._beat)
@@ -236,7 +236,7 @@ async def test_a_server_that_dies_is_waited_for_and_left_without_it(
             async with Worker(shadows, redelivery_timeout=lease, reconnection_delay=lease) as worker:
                 working = asyncio.create_task(worker.run_forever())
                 loop, _ = inside(worker)
-                await until(lambda: loop._listening is not None)
+                await until(lambda: loop._ear.listening)
                 own.process.kill()
                 for words in (
                     "not announced",

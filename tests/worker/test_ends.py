@@ -35,7 +35,7 @@ async def test_an_idle_worker_stops_although_the_server_is_gone(
     with running("valkey", port=None) as own:
         async with Shadow(name, own.url) as shadows, Worker(shadows) as worker:
             working = asyncio.create_task(worker.run_forever())
-            await until(lambda: loop_of(worker)._listening is not None)
+            await until(lambda: loop_of(worker)._ear.listening)
             own.process.kill()
             await until(lambda: "does not answer" in caplog.text)
             worker.stop()

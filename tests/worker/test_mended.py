@@ -75,10 +75,10 @@ async def test_a_worker_that_has_stopped_swallows_nothing(shadows: Shadow) -> No
 
     async with Worker(shadows) as stopped, Worker(shadows) as other:
         working = asyncio.create_task(stopped.run_forever())
-        await until(lambda: loop_of(stopped)._listening is not None)
+        await until(lambda: loop_of(stopped)._ear.listening)
         stopped.stop()
         await working
-        assert loop_of(stopped)._listening is None
+        assert not loop_of(stopped)._ear.listening
         execution = await shadows.add(note)()
         await asyncio.wait_for(other.run_until_finished(), 10)
     assert (await execution.sync()).state is ExecutionState.COMPLETED
@@ -100,7 +100,7 @@ async def test_what_a_stopped_worker_was_given_last_goes_back(shadows: Shadow, s
 async def test_one_worker_runs_once_at_a_time(shadows: Shadow) -> None:
     async with Worker(shadows) as worker:
         working = asyncio.create_task(worker.run_forever())
-        await until(lambda: loop_of(worker)._listening is not None)
+        await until(lambda: loop_of(worker)._ear.listening)
         with pytest.raises(ShadowError, match="running already"):
             await worker.run_forever()
         worker.stop()
@@ -112,7 +112,7 @@ async def test_a_reopened_worker_can_be_stopped_again(shadows: Shadow) -> None:
     for _ in range(2):
         async with worker:
             working = asyncio.create_task(worker.run_forever())
-            await until(lambda: loop_of(worker)._listening is not None)
+            await until(lambda: loop_of(worker)._ear.listening)
             worker.stop()
             await asyncio.wait_for(working, 10)
 
@@ -265,7 +265,7 @@ async def test_what_was_heard_in_a_name_that_is_gone_is_not_kept(
         loop = loop_of(worker)
         assert worker._lease is not None
         for lost in (False, True):
-            loop._heard = [Taken("default/1-1", "x", b"")]
+            loop._ear.heard = [Taken("default/1-1", "x", b"")]
 
             async def fail(*_: object, lost: bool = lost) -> None:
                 assert worker._lease is not None
@@ -276,7 +276,7 @@ async def test_what_was_heard_in_a_name_that_is_gone_is_not_kept(
             monkeypatch.setattr(loop, "_request", fail)
             with pytest.raises(ServerUnreachable):
                 await loop._cycle(0)
-            assert bool(loop._heard) is not lost
+            assert bool(loop._ear.heard) is not lost
         monkeypatch.undo()
 
 
@@ -311,10 +311,15 @@ async def test_a_read_over_many_queues_starts_no_more_than_the_concurrency_allow
         loop = loop_of(worker)
         executions = [await shadows.add(hold, queue=queue)() for queue in ("a", "b", "c", "d")]
         heard = await listen(
-            shadows.store, loop._ear, loop._lease.incarnation, ["a", "b", "c", "d"], block_ms=1000, grace=5
+            shadows.store,
+            loop._ear.link,
+            loop._lease.incarnation,
+            ["a", "b", "c", "d"],
+            block_ms=1000,
+            grace=5,
         )
         assert len(heard.taken) == 4
-        loop._heard = heard.taken
+        loop._ear.heard = heard.taken
         await worker.run_until_finished()
     assert (most, runs) == (1, 4)
     for execution in executions:

@@ -271,7 +271,7 @@ async def test_a_task_whose_taking_was_not_heard_of_is_found(name: str, url: str
         Worker(through, reconnection_delay=timedelta(seconds=0.1)) as worker,
     ):
         running = asyncio.create_task(worker.run_forever())
-        await until(lambda: worker._loop is not None and worker._loop._listening is not None)
+        await until(lambda: worker._loop is not None and worker._loop._ear.listening)
         struck = proxy.drop_next_reply(command("XREADGROUP"))
         await shadow.add(note)(1)
         await until(lambda: runs == [1])

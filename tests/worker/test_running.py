@@ -40,7 +40,7 @@ async def shadows(name: str, url: str, clock: ControlledClock) -> AsyncIterator[
 
 def idle(worker: Worker) -> bool:
     """Whether the worker waits in its blocking read."""
-    return worker._loop is not None and worker._loop._listening is not None
+    return worker._loop is not None and worker._loop._ear.listening
 
 
 def cancelling(worker: Worker) -> bool:

@@ -5,6 +5,7 @@ The client library's own resending is switched off: only our code knows what may
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -216,7 +217,12 @@ class Link:
                 credential_provider=self._address.credentials,
             )
             connection = pool.make_connection()
-            await connection.connect()
+            try:
+                async with asyncio.timeout(min(CONNECT_TIMEOUT, self._timeout)):  # its first words included
+                    await connection.connect()
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
         except EmbeddedUnavailable:
             raise
         except (OSError, RedisConnectionError, RedisTimeoutError, NoPermissionError) as error:
@@ -227,7 +233,7 @@ class Link:
                     f"{self._address.shown} refuses these credentials: {error}"
                 ) from error
             raise ServerUnreachable(
-                f"no Redis or Valkey answers at {self._address.shown} ({str(error).rstrip('.')}). Start one there, set SHADOWS_URL or url= "
+                f"no Redis or Valkey answers at {self._address.shown} ({str(error).rstrip('.') or 'no word in time'}). Start one there, set SHADOWS_URL or url= "
                 "to another, or use memory:// for an embedded one"
             ) from error
         self._connection = connection
@@ -330,19 +336,34 @@ def _check_options(url: str) -> None:
 
 
 def mask(url: str) -> str:
-    """The URL with its password left out, for people's eyes."""
+    """The URL with its password left out, for people's eyes, also where it is written so that no part can be told."""
+    scheme, separator, rest = url.partition("://")
     try:
-        parts = urlsplit(url)
-        if parts.password is None and "password=" not in parts.query:
-            return url
-        query = "&".join(
-            "password=***" if part.startswith("password=") else part for part in parts.query.split("&")
-        )
-        place = parts.netloc.rpartition("@")[2]
-        login = f"{parts.username or ''}:***@" if parts.password is not None else ""
-        return f"{parts.scheme}://{login}{place}{parts.path}" + (f"?{query}" if query else "")
+        urlsplit(url)
     except ValueError:
-        return url.partition("://")[0] + "://***"
+        return f"{scheme}://***" if separator else "***"
+    if not separator:
+        return ("***@" if "@" in url else "") + url.rpartition("@")[2].partition("?")[0]
+    login, at, place = rest.rpartition("@")
+    if login.startswith("/"):  # a path with an @ in it
+        login, at, place = "", "", rest
+    user, colon, _ = login.partition(":")
+    if not _SHOWABLE.fullmatch(user):
+        user, colon = "***", ":"
+    address, question, query = place.partition("?")
+    options = "&".join(map(_masked, query.split("&"))) if question else ""
+    return f"{scheme}://{user}{colon and ':***'}{at}{address}{question}{options}"
+
+
+def _masked(option: str) -> str:
+    """An option of a URL; its value only where that is known to be harmless."""
+    name, equals, _ = option.partition("=")
+    if equals and name in OPTIONS - {"password"}:
+        return option
+    return f"{name}=***" if equals else "***"
+
+
+_SHOWABLE = re.compile(r"[\w.-]*")
 
 
 def is_passing(error: Exception) -> bool:

@@ -155,4 +155,5 @@ def _standing(ask: Ask, item: tuple[Reply, ...], totals: Totals) -> Standing:
         case Kind.DUE | Kind.WAITING:
             queue, _, blob = blob.partition(b"/")
             instant = place if ask.kind is Kind.DUE else place.partition(b"-")[0]
-            return Standing(ask.kind, key, queue.decode(), blob, int(float(instant or 0)))
+            instant_ms = int(float(instant)) if instant[:1].isdigit() else 0
+            return Standing(ask.kind, key, queue.decode(errors="replace"), blob, instant_ms)

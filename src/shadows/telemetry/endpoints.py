@@ -67,12 +67,11 @@ async def serve(
             if not 0 <= port <= 65535:
                 raise ValueError(f"{parameter}={port!r}: a port is 1 to 65535, or 0 for any that is free")
             routes.setdefault(port, {}).update(answers)
-    if metrics_port is not None:
-        metrics.listen()
-        meter.refresh()
     served: dict[int | None, int | None] = {}
     async with AsyncExitStack() as stack:
         stack.push_async_callback(link.close)
+        if metrics_port is not None:
+            stack.enter_context(meter.listening())
         for port, answers in routes.items():
             server = await stack.enter_async_context(HttpServer(bind, port, answers))
             served[port] = server.port

@@ -6,8 +6,10 @@ Nobody may be listening: then `on` is False, and what happens is passed by.
 import asyncio
 import time
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from shadows.clock import as_datetime
 from shadows.protocol.depth import depth
@@ -39,7 +41,7 @@ class Meter:
 
     def awake(self) -> bool:
         """Look whether anybody listens."""
-        self.on = metrics.listening() or export.exporting() or traces.tracer() is not None
+        self.on = metrics.listened_to() or export.exporting() or traces.tracer() is not None
         return self.on
 
     def sending(self, task: str, queue: str, key: str) -> "Telling":
@@ -48,7 +50,7 @@ class Meter:
 
     def cancelled(self) -> None:
         """An execution was cancelled by its key."""
-        self.counts.tally("", "").cancelled += 1
+        self.counts.cancelled += 1
 
     def stricken(self, task: str, queue: str) -> None:
         """A strike kept an execution from being added, or from being run."""
@@ -86,8 +88,8 @@ class Telling:
             tally.added += 1
         tally.scheduled += scheduled
 
-    def __enter__(self) -> None:
-        """It is sent."""
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -159,6 +161,15 @@ def refresh() -> None:
     """Look for all meters of this process whether anybody listens."""
     for meter in list(_meters):
         meter.awake()
+
+
+@contextmanager
+def listening() -> Generator[None]:
+    """Have everything counted for as long as the block lasts, as somebody reads `metrics.snapshot()`."""
+    with metrics.listening():
+        refresh()
+        yield
+    refresh()
 
 
 async def look(shadow: "Shadow", link: "Link") -> None:

@@ -7,7 +7,8 @@ import os
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from shadows.protocol.depth import Depth
 
@@ -32,12 +33,12 @@ class Tally:
     """What happened to one task in one queue."""
 
     __slots__ = (
-        "added", "cancelled", "completed", "duration", "failed", "perpetuated", "punctuality", "redelivered", "replaced",
+        "added", "completed", "duration", "failed", "perpetuated", "punctuality", "redelivered", "replaced",
         "retried", "running", "scheduled", "started", "stricken", "succeeded",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.added = self.replaced = self.scheduled = self.cancelled = self.stricken = 0
+        self.added = self.replaced = self.scheduled = self.stricken = 0
         self.started = self.redelivered = self.completed = self.failed = self.succeeded = 0
         self.retried = self.perpetuated = self.running = 0
         self.duration = [0.0] * (len(BOUNDS) + 2)
@@ -52,6 +53,8 @@ class Counts:
         self._tallies: dict[tuple[str, str], Tally] = {}
         self.instruments = _WORKERS if worker else _CLIENTS
         self.disruptions = 0
+        self.cancelled = 0
+        """By key, so of no task in particular."""
         self._depth: Depth | None = None
         self._looked = 0.0
 
@@ -68,18 +71,20 @@ class Counts:
 
     def labels(self, task: str, queue: str) -> dict[str, str]:
         """The labels that go with a tally."""
-        named = {names.TASK: task, names.QUEUE: queue}
-        return self._labels | {label: value for label, value in named.items() if value}
+        return self._labels | {names.TASK: task, names.QUEUE: queue}
 
     def clear(self) -> None:
         """Begin at nothing."""
         self._tallies.clear()
-        self.disruptions = 0
+        self.disruptions = self.cancelled = 0
         self._depth = None
 
     def readings(self, instrument: Instrument) -> Iterator[Reading]:
         """The present values of one metric."""
-        if instrument is names.DISRUPTIONS:
+        if instrument is names.CANCELLED:
+            if self.instruments is _CLIENTS:
+                yield instrument, self._labels, self.cancelled
+        elif instrument is names.DISRUPTIONS:
             if self.instruments is _WORKERS:
                 yield instrument, self._labels, self.disruptions
         elif instrument.kind is Kind.GAUGE:
@@ -105,7 +110,7 @@ class Counts:
 
 _CLIENTS: Mapping[Instrument, str] = {
     instrument: instrument.name.removeprefix("shadows_tasks_")
-    for instrument in (names.ADDED, names.REPLACED, names.SCHEDULED, names.CANCELLED, names.STRICKEN)
+    for instrument in (names.ADDED, names.REPLACED, names.SCHEDULED, names.STRICKEN)
 }
 _WORKERS: Mapping[Instrument, str] = {
     instrument: instrument.name.removeprefix("shadows_tasks_").removeprefix("shadows_task_")
@@ -114,7 +119,7 @@ _WORKERS: Mapping[Instrument, str] = {
         names.PERPETUATED, names.RUNNING, names.DURATION, names.PUNCTUALITY,
     )
 }  # fmt: skip
-_scraped = False
+_listeners = 0
 _kept: dict[tuple[str, str], Counts] = {}
 samples: "deque[tuple[Instrument, dict[str, str], float]]" = deque(maxlen=MOST_SAMPLES)
 """Single values of histograms, for an exporter that makes its own buckets; empty where there is none."""
@@ -129,15 +134,20 @@ def counts(name: str, worker: str = "") -> Counts:
     return found
 
 
-def listen() -> None:
-    """Count from here on, as somebody will read the snapshots."""
-    global _scraped  # noqa: PLW0603 - one for the process, as the counts are
-    _scraped = True
+@contextmanager
+def listening() -> Generator[None]:
+    """Count for as long as the block lasts, as somebody reads the snapshots."""
+    global _listeners  # noqa: PLW0603 - one for the process, as the counts are
+    _listeners += 1
+    try:
+        yield
+    finally:
+        _listeners -= 1
 
 
-def listening() -> bool:
+def listened_to() -> bool:
     """Whether somebody reads the snapshots of this process."""
-    return _scraped
+    return _listeners > 0
 
 
 def note(buckets: list[float], value: float) -> None:

@@ -4,8 +4,10 @@ Only an application that has set a tracer provider has any; everybody else pays 
 """
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shadows.telemetry")
 
+_FROM_ENVIRONMENT = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 _known: "tuple[object, Tracer | None]" = (None, None)
 
 
@@ -27,6 +30,8 @@ def tracer() -> "Tracer | None":
     api: Any = sys.modules.get("opentelemetry.trace")
     if api is None or not hasattr(api, "get_tracer_provider"):
         return None
+    if not _FROM_ENVIRONMENT and getattr(api, "_TRACER_PROVIDER", api) is None:
+        return None  # said here, as get_tracer_provider looks into the environment every time, which every add would pay
     provider = api.get_tracer_provider()
     if provider is _known[0]:
         return _known[1]
@@ -140,7 +145,8 @@ def _end(span: "Span", error: BaseException | None) -> None:
             kind = exception_name(type(error))
             span.set_attribute(names.ERROR_TYPE, kind)
             span.set_status(Status(StatusCode.ERROR, _message(error) or kind))
-            span.record_exception(error)
+            with suppress(Exception):  # it asks the user's class for words
+                span.record_exception(error)
         span.end()
     except Exception as trouble:  # noqa: BLE001 - the task's outcome is not an exporter's business
         logger.warning("span not ended error=%s", trouble)

@@ -25,17 +25,16 @@ from shadows.protocol.connection import Link, is_passing
 from shadows.protocol.cycle import (
     MOST_ITEMS,
     Cycled,
-    Heard,
     Settlement,
     Taken,
     Verdict,
     cycle,
-    listen,
     recover,
 )
 from shadows.protocol.outcomes import Outcome, cancelled, failed, release
 from shadows.shadow import Shadow
 
+from .ear import Ear
 from .lease import Lease
 from .progress import ProgressBoard
 from .runner import Job, Runner, Stop
@@ -45,7 +44,6 @@ logger = logging.getLogger("shadows.worker")
 
 BACKSTOP = 1.0
 """Seconds after which an idle worker looks, whatever it has heard: nothing waits longer for a lost word."""
-READ_GRACE = 5.0
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
 MOST_BYTES = 4 * 1024 * 1024
@@ -84,20 +82,16 @@ class Loop:
         self._check_interval = check_interval
         self._resolution = resolution
         self._link = Link(shadow.store.address)
-        self._ear = Link(shadow.store.address)
+        self._wanted = asyncio.Event()
+        self._ear = Ear(shadow.store, self._wanted.set, self._hard_of_hearing)
         self._jobs: dict[str, Job] = {}
         self._finished: deque[Settlement] = deque()
-        self._heard: list[Taken] = []
-        self._woken = b""
         self._paused: frozenset[str] = frozenset()
-        self._listening: asyncio.Task[Heard] | None = None
-        self._wanted = asyncio.Event()
         self._stopping = False
         self._compared = time.monotonic()
         self.cycled_at = 0.0
         """When a cycle last succeeded, by the monotonic clock."""
         self._adrift = False
-        self._deaf_until = 0.0
         self._patience_ends: float | None = None
 
     def stop(self) -> None:
@@ -112,9 +106,7 @@ class Loop:
         )
         for job in list(self._jobs.values()):
             job.cancel(Stop.LEASE_LOST)
-        self._heard.clear()
-        if self._listening is not None:
-            self._listening.cancel()
+        self._ear.forget()
         self._wanted.set()
 
     def cancel_running(self, stop: Stop) -> None:
@@ -155,7 +147,7 @@ class Loop:
             pause = FIRST_PAUSE
             if self._stopping and self._given_up():
                 return await self._end_listening()
-            if not (self._jobs or self._finished or self._heard) and (
+            if not (self._jobs or self._finished or self._ear.heard) and (
                 self._stopping or await finished(cycled)
             ):
                 return await self._end_listening()
@@ -179,9 +171,7 @@ class Loop:
 
     async def _end_listening(self) -> None:
         """Call the blocking read off; what it was given meanwhile goes back."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        if await self._ear.end():
             await self._hand_back()
 
     async def _hand_back(self) -> None:
@@ -192,7 +182,7 @@ class Loop:
             for taken in held:
                 if taken.token not in known:
                     self._finished.append(Settlement(taken.token, taken.key, release()))
-            self._heard.clear()
+            self._ear.heard.clear()
             while self._finished:
                 batch = self._next_batch()
                 await self._request(me, batch, 0)
@@ -219,21 +209,21 @@ class Loop:
         return batch
 
     def _free(self) -> int:
-        if self._listening is not None or self._stopping or self._adrift or not self._lease.holds():
+        if self._ear.listening or self._stopping or self._adrift or not self._lease.holds():
             return 0
         if len(self._finished) > MOST_UNSETTLED:
             return 0
-        return max(0, min(self.concurrency - len(self._jobs) - len(self._heard), MOST_ITEMS))
+        return max(0, min(self.concurrency - len(self._jobs) - len(self._ear.heard), MOST_ITEMS))
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
-        heard, self._heard = self._heard, []
+        heard = self._ear.take()
         me, again = self._lease.incarnation, self._adrift
         try:
             cycled = await self._request(me, settling, take)
         except BaseException:
             if me == self._lease.incarnation:
-                self._heard[:0] = heard
+                self._ear.heard[:0] = heard
             raise
         self.cycled_at = time.monotonic()
         if cycled.strikes != self._shadow.strikes.version:  # where this fails, the reply counts as lost
@@ -273,7 +263,6 @@ class Loop:
         return cycled
 
     async def _request(self, me: str, settling: Sequence[Settlement], take: int) -> Cycled:
-        woken, self._woken = self._woken, b""
         queues = {follower.queue for one in settling for follower in one.outcome.followers}
         if missing := queues.difference(self._store.queues):
             await self._store.enroll(self._link, missing)
@@ -285,13 +274,13 @@ class Loop:
             take=take,
             queues=self._order(take),
             limits=self._shadow.limits,
-            woken=woken,
+            woken=self._ear.take_word(),
             stamp=self._shadow.clock.stamp(),
         )
 
     def _must_compare(self) -> bool:
         """Only while nothing is on its way to us: what a read has brought, or may yet bring, would start twice."""
-        quiet = self._listening is None and not self._heard and not self._stopping and self._lease.holds()
+        quiet = not self._ear.listening and not self._ear.heard and not self._stopping and self._lease.holds()
         return quiet and time.monotonic() - self._compared > BACKSTOP * 5
 
     async def _compare(self) -> None:
@@ -299,7 +288,7 @@ class Loop:
         held = await recover(self._store, self._link, self._lease.incarnation, self._names())
         self._compared = time.monotonic()
         known = self._jobs.keys() | {settlement.token for settlement in self._finished}
-        self._heard += [taken for taken in held if taken.token not in known]
+        self._ear.heard += [taken for taken in held if taken.token not in known]
 
     def _pauses(self, taken: Taken) -> bool:
         return bool(self._paused) and not self._paused.isdisjoint((taken.token.partition("/")[0], "*"))
@@ -339,16 +328,16 @@ class Loop:
         if not cycled.leased:
             await self._wait(FIRST_PAUSE)
             return
-        if self._listening is None and self._free() > 0 and time.monotonic() >= self._deaf_until:
-            self._listening = asyncio.create_task(self._listen())
-            self._listening.add_done_callback(self._hear)
+        if not self._ear.listening and self._free() > 0:
+            names = [name for name in self._names() if name not in self._paused and "*" not in self._paused]
+            self._ear.listen(self._lease.incarnation, names, BACKSTOP)
         due = cycled.next_due_ms
         if due is None:
-            await self._wait(BACKSTOP if self._listening is None else None)
+            await self._wait(None if self._ear.listening else BACKSTOP)
         else:
             alarm = self._shadow.clock.call_later(max(due / 1000, self._resolution), self._wanted.set)
             try:
-                await self._wait(BACKSTOP if self._listening is None else None)
+                await self._wait(None if self._ear.listening else BACKSTOP)
             finally:
                 alarm()
 
@@ -364,27 +353,10 @@ class Loop:
         finally:
             backstop.cancel()
 
-    async def _listen(self) -> Heard:
-        names = [name for name in self._names() if name not in self._paused and "*" not in self._paused]
-        return await listen(
-            self._store, self._ear, self._lease.incarnation, names, int(BACKSTOP * 1000), READ_GRACE
-        )
-
-    def _hear(self, listening: asyncio.Task[Heard]) -> None:
-        """Take over what the blocking read brought."""
-        self._listening = None
-        self._wanted.set()
-        if listening.cancelled():
-            return
-        if (error := listening.exception()) is not None:
-            logger.warning("no word from the server error=%s", error)
-            self._runner.meter.disrupted()
-            self._adrift = True  # what the read had been given is found by comparing
-            self._deaf_until = time.monotonic() + BACKSTOP
-            return
-        heard = listening.result()
-        self._heard += heard.taken
-        self._woken = heard.woken
+    def _hard_of_hearing(self) -> None:
+        """A read failed: what it had been given is found by comparing."""
+        self._runner.meter.disrupted()
+        self._adrift = True
 
 
 def _given_back(several: Iterable[Taken]) -> Iterator[Settlement]:

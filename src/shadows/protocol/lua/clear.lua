@@ -6,10 +6,9 @@
 -- Reply: OK, how many were removed, 1 where more are left | QUEUES
 -- Keeps: what is removed never runs, and its key is free at once. It is on record as cancelled, unless nobody works and
 --        nothing runs: then all records and all bookkeeping go with the last page. What waits goes first, since a permit
---        that a ready one gives back would make it ready.
+--        that a ready one gives back would make it ready. It takes away before it writes, so a full server does not refuse it.
 local most = tonumber(ARGV[6])
 local removed, seen, from = 0, 0, {}
-call('ZREM', due, '')                               -- from here on nothing is refused for memory
 local idle = #call('ZRANGEBYSCORE', leases, '(' .. now, '+inf', 'LIMIT', 0, 1) == 0
 for _, queue in ipairs(names) do
   if good(queue) then
@@ -39,9 +38,9 @@ for _, member in ipairs(call('ZRANGE', waiting, 0, most - 1)) do
 end
 
 for _, queue in ipairs(names) do
-  while from[queue] and seen < most do
+  for _ = 1, 20 do                                  -- few at a time, as their calls may be large
+    if not from[queue] or seen >= most then break end
     local entries = call('XRANGE', stream[queue], from[queue], '+', 'COUNT', math.min(10, most - seen))
-    if #entries == 0 then break end
     for _, item in ipairs(entries) do
       local id, fields = item[1], item[2]
       local token, key = queue .. '/' .. id, fields[2]
@@ -53,6 +52,7 @@ for _, queue in ipairs(names) do
       end
       removed, seen = removed + 1, seen + 1
     end
+    if #entries == 0 then break end
   end
 end
 

@@ -3,7 +3,7 @@
 -- with: time streams
 -- KEYS: the streams of all queues
 -- ARGV: instant, how many to pass over, most
--- Reply: OK, the instant, incarnation, its words ('' = none yet), running, ... | QUEUES
+-- Reply: OK, the instant, incarnation, its words (nothing = none yet), running, ... | QUEUES
 -- Keeps: it writes nothing.
 local running = {}
 for _, queue in ipairs(names) do
@@ -16,7 +16,7 @@ end
 local reply = {'OK', now}
 for _, who in ipairs(call('ZRANGEBYSCORE', leases, '(' .. now, '+inf', 'LIMIT', ARGV[2], ARGV[3])) do
   reply[#reply + 1] = who
-  reply[#reply + 1] = call('HGET', workers, who) or ''
+  reply[#reply + 1] = call('HGET', workers, who)
   reply[#reply + 1] = running[who] or 0
 end
 return reply

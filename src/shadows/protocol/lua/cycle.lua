@@ -23,24 +23,17 @@ if woken ~= '' and call('TYPE', wake).ok == 'stream' then
   call('XACK', wake, 'g', woken)
 end
 
--- The row behind the last follower of the outcome in row `i`; nil where one of them could not be scheduled.
-local function followers_end(i)
-  local sound_so_far = true
-  i = i + 5
-  while i < first_queue and ARGV[i] == '' do
-    sound_so_far = sound_so_far and tonumber(ARGV[i + 3]) and good(ARGV[i + 2])
-    i = i + 5
-  end
-  return i, sound_so_far
-end
-
 local answers, settled = {}, {}
 local i = 10
 while i < first_queue do
   local token, key, outcome, instant, data = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
   local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
-  local answer = 'B'
-  local beyond, sound_followers = followers_end(i)
+  local answer, beyond = 'B', i + 5
+  local sound_followers = true
+  while beyond < first_queue and ARGV[beyond] == '' do  -- its followers: all of them can be scheduled, or none is
+    sound_followers = sound_followers and tonumber(ARGV[beyond + 3]) and good(ARGV[beyond + 2])
+    beyond = beyond + 5
+  end
   if queue and instant and sound_followers and good(queue) then
     local attempt, deliveries, body, blob, _
     if outcome ~= 'completed' and (outcome ~= 'next' or watched) then
@@ -66,13 +59,13 @@ while i < first_queue do
           bury(token, key, 'lost', queue, '', blob or '')
         elseif outcome == 'retry' then
           place(queue, key, (attempt + 1) .. '/0/' .. body, instant)
-          tell('scheduled', key)
+          tell(instant > now and 'scheduled' or 'queued', key)
         elseif outcome == 'release' then
           place(queue, key, attempt .. '/' .. deliveries .. '/' .. (data == '' and body or data), instant)
-          tell('scheduled', key)
+          tell(instant > now and 'scheduled' or 'queued', key)
         elseif outcome == 'next' then
           place(queue, key, '1/0/' .. data, instant)
-          tell('scheduled', key)
+          tell(instant > now and 'scheduled' or 'queued', key)
         else
           call('HDEL', live, key)
           reserve(key, instant)
@@ -89,7 +82,9 @@ while i < first_queue do
         end
         for row = i + 5, beyond - 5, 5 do
           local follower = ARGV[row + 1]
-          if not call('HGET', live, follower) and (follower == key or not reserved(follower)) then
+          local free = not stop                     -- its own next run ends with it where it was to be cancelled
+          if follower ~= key then free = not reserved(follower) end
+          if free and not call('HGET', live, follower) then
             place(ARGV[row + 2], follower, '1/0/' .. ARGV[row + 4], tonumber(ARGV[row + 3]))
           end
         end

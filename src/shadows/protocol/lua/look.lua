@@ -21,10 +21,8 @@ for _, queue in ipairs(names) do
     local pending, from = given(queue)
     running = pending
     ready = math.max(0, call('XLEN', stream[queue]) - pending)
-    if ready > 0 then
-      local first = call('XRANGE', stream[queue], from, '+', 'COUNT', 1)[1]
-      oldest = first and first[1] or ''
-    end
+    local first = call('XRANGE', stream[queue], from, '+', 'COUNT', 1)[1]
+    oldest = first and first[1] or ''
   end
   for _, fact in ipairs({queue, ready, running, oldest}) do depths[#depths + 1] = fact end
 end
@@ -51,7 +49,7 @@ for i = 4, 3 + n * 4, 4 do
   local kind, queue, from, most = ARGV[i], ARGV[i + 1], ARGV[i + 2], math.min(tonumber(ARGV[i + 3]), room)
   local found = most
   page, last = {''}, from
-  if bytes <= 0 or most < 1 then
+  if most < 1 then
     found = most                                    -- no room: it goes on where it was
   elseif kind == 'due' then
     local start, instant, key = from:match('^@(%d+)$') or 0, from:match('^([^/]*)/(.*)$')
@@ -80,16 +78,18 @@ for i = 4, 3 + n * 4, 4 do
     local _, start = given(queue)
     if from ~= '-' then start = later(start, following(from)) end
     found = 0
-    repeat
+    for _ = 1, 20 do
       local items = call('XRANGE', stream[queue], start, '+', 'COUNT', math.min(10, most - found))
       for _, item in ipairs(items) do
+        if bytes <= 0 then break end
         local fields = item[2]
         local ours = #fields == 4 and fields[1] == 'k' and fields[3] == 'c'
         add(item[1], ours and fields[2] or '', item[1], ours and fields[4] or '')
         start = following(item[1])
       end
       found = found + #items
-    until #items == 0 or found == most or bytes <= 0
+      if #items == 0 or found == most or bytes <= 0 then break end
+    end
   else
     local items = redis.pcall('XPENDING', stream[queue], 'g', from == '-' and '-' or following(from), '+', most)
     found = #items

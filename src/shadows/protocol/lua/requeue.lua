@@ -5,7 +5,8 @@
 -- ARGV: instant, id, the call to run ('' = the letter's own)
 -- Reply: REQUEUED | NONE (no letter has the id) | TAKEN (its key is an unfinished execution's) | LOST (its call is gone)
 --        | BAD (its queue cannot be written) | QUEUES
--- Keeps: the letter goes as its task comes; sent again it finds no letter, and changes nothing.
+-- Keeps: the letter goes as its task comes; sent again it finds no letter, and changes nothing. It takes away before it
+--        writes, so a full server does not refuse it.
 local id = ARGV[2]
 local letter = call('HGET', dead, id)
 if not letter then return {'NONE'} end
@@ -18,7 +19,6 @@ end
 if key == '' or not body then return {'LOST'} end
 if call('HEXISTS', live, key) == 1 then return {'TAKEN'} end
 if not good(queue) then return {'BAD'} end
-call('ZREM', due, '')                               -- from here on nothing is refused for memory
 call('HDEL', dead, id)
 call('ZREM', dead_at, id)
 place(queue, key, '1/0/' .. (ARGV[3] ~= '' and ARGV[3] or body), 0)

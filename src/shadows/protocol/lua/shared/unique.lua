@@ -1,9 +1,10 @@
--- keys: windows
+-- keys: meta windows
 -- The time after its end for which a key stays taken: u/KEY in `windows`, until that instant.
 local function reserve(key, span)
   if span and span > 0 then
     call('ZADD', windows, now + span, 'u/' .. key)
     call('HSET', meta, 'unique', 1)
+    facts[4] = '1'
   end
 end
 local function reserved(key)
