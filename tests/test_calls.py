@@ -374,6 +374,26 @@ class TestExpires:
         await shadows.add(note, LATER, "e")(1)
         assert [await self.expiry(shadows, key) for key in "abcde"] == [*[expires] * 4, None]
 
+    async def test_the_answer_says_when(self, shadows: Shadow) -> None:
+        expires = LATER + timedelta(microseconds=1)
+        assert (await shadows.add(note, LATER, expires=expires)(1)).expires == expires
+        assert (await shadows.add(note, LATER, expires=timedelta(hours=1))(1)).expires == LATER + timedelta(
+            hours=1
+        )
+        assert (await shadows.add(note, LATER)(1)).expires is None
+        made = await shadows.schedule(
+            Execution[Any](shadows, "k", "note", args=(1,), when=LATER, expires=expires)
+        )
+        assert await self.expiry(shadows, "k") == made.expires == expires
+
+    async def test_what_expired_before_there_were_clocks_has_expired(self, shadows: Shadow) -> None:
+        before = datetime(1969, 1, 1, tzinfo=UTC)
+        for key, expires in (("a", datetime(1970, 1, 1, tzinfo=UTC)), ("b", before + timedelta(hours=1))):
+            await shadows.replace(note, before, key, expires=expires)(1)
+            found = await self.expiry(shadows, key)
+            assert found is not None
+            assert found < datetime(1970, 1, 2, tzinfo=UTC)
+
     async def test_a_delta_counts_from_the_instant_it_is_due(self, name: str, url: str) -> None:
         clock = ControlledClock(datetime(2030, 1, 1, tzinfo=UTC))
         hour, minute = timedelta(hours=1), timedelta(minutes=1)

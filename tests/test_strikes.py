@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -22,6 +22,7 @@ from shadows import (
     ServerUnreachable,
     Shadow,
     ShadowError,
+    TaskCall,
     Worker,
 )
 from shadows import strike_list as strike_list_module
@@ -330,6 +331,19 @@ class TestAdding:
         await work(shadows)
         assert sorted(ran) == [*range(100), *range(351, 500)]
 
+    async def test_what_was_handed_over_is_taken_back_where_drawing_fails(
+        self, shadows: Shadow, dead: Dead
+    ) -> None:
+        await shadows.strike(send, "customer", "==", 0)
+
+        def calls() -> Iterator[TaskCall]:
+            yield from (shadows.call(send, key=str(n))(n) for n in range(2))
+            raise LookupError("no more")
+
+        with pytest.raises(LookupError):
+            await shadows.add_many(calls(), chunk_size=2)
+        assert await dead() == {"0": "stricken"}
+
     async def test_a_server_that_takes_no_writes_is_overloaded(self, name: str) -> None:
         with running("valkey") as server:
             async with Shadow(name, server.url) as shadows:
@@ -392,6 +406,38 @@ class TestLearning:
             assert looks == 1
             await work(shadows)
         assert ran == list(range(20))
+
+    async def test_a_version_that_is_known_is_not_looked_at_again(self, name: str, proxy: Proxy) -> None:
+        async with Shadow(name, proxy.url) as shadows:
+            await shadows.strike(send)
+            proxy.forget()
+            await shadows.strikes.refresh(1)
+            assert proxy.commands == []
+            await shadows.strikes.refresh(2)
+            assert proxy.commands == ["EVALSHA"]
+
+    async def test_a_look_that_a_fork_left_behind_is_made_anew(self, shadows: Shadow) -> None:
+        parents = asyncio.new_event_loop()
+        shadows.strikes._looking = parents.create_future()  # pyright: ignore[reportPrivateUsage]
+        parents.close()
+        shadows.strikes.heard(99)
+        assert (await shadows.add(send)(1)).disposition is Disposition.SCHEDULED
+
+    async def test_while_it_adds_a_client_learns_for_nothing(self, name: str, proxy: Proxy) -> None:
+        async with Shadow(name, proxy.url) as shadows:
+            await shadows.add(send)(1)
+            proxy.forget()
+            for n in range(5):
+                await shadows.add(send)(n)
+            assert proxy.commands == ["EVALSHA"] * 5
+
+    async def test_those_who_add_many_look_before_they_do(self, shadows: Shadow, another: Shadow) -> None:
+        await shadows.strike(send, "customer", "<", 2)
+        await another.add(poll)(1)
+        executions = await another.add_many([another.call(send)(n) for n in range(4)])
+        assert [execution.disposition is Disposition.STRUCK for execution in executions] == [
+            *(True, True, False, False)
+        ]
 
     async def test_it_waits_for_what_was_stricken_so_far(self, shadows: Shadow, another: Shadow) -> None:
         await shadows.strike(send, "customer", "==", 7)

@@ -187,7 +187,9 @@ class Bench:
         self, *asking: tuple[Taken, Sequence[Claim], str], worker: str = "w", limits: Limits = LIMITS
     ) -> list[Admission]:
         """Ask for several in one request."""
-        wishes = [Asking(task.token, task.key, who or task.blob.decode(), claims) for task, claims, who in asking]
+        wishes = [
+            Asking(task.token, task.key, who or task.blob.decode(), claims) for task, claims, who in asking
+        ]
         return now(acquire(self.store, self.link, worker, wishes, limits, stamp=self.stamp))
 
     def tidy(self, behind: bytes = b"") -> bytes:

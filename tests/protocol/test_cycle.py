@@ -290,7 +290,10 @@ def following(outcome: Outcome, *followers: Item) -> Outcome:
 def test_what_follows_is_scheduled_with_the_outcome(bench: Bench) -> None:
     bench.enroll("mail")
     first, second = taken(bench, "a", "b")
-    followers = [Item("c", "mail", 0, b"call-c"), Item("d", "default", bench.instant + 5, b"call-d", unique_ms=9)]
+    followers = [
+        Item("c", "mail", 0, b"call-c"),
+        Item("d", "default", bench.instant + 5, b"call-d", unique_ms=9),
+    ]
     cycled = bench.cycle(
         settle=[(first, following(completed(b"info"), *followers)), (second, completed())],
         take=5,
@@ -438,10 +441,10 @@ def test_a_key_is_free_at_once_where_its_task_was_cancelled_before_running_again
 def test_a_follower_whose_key_is_not_free_again_yet_is_left_out(bench: Bench) -> None:
     first, second, third = taken(bench, "a", "b", "c")
     followers = [Item("a", "default", 0, b"x"), Item("d", "default", 0, b"x")]
-    bench.cycle(
-        settle=[(first, Outcome(completed().kind, 50)), (second, following(completed(), *followers))]
+    bench.cycle(settle=[(first, Outcome(completed().kind, 50)), (second, following(completed(), *followers))])
+    assert [found.key for found in bench.take()] == ["d"], (
+        "also where the first such key is of the same cycle"
     )
-    assert [found.key for found in bench.take()] == ["d"], "also where the first such key is of the same cycle"
     bench.instant += 50
     settle(bench, third, following(completed(), *followers))
     assert [found.key for found in bench.take()] == ["a"]
@@ -513,9 +516,7 @@ def test_whoever_listens_is_told_what_changed_in_one_message_a_cycle(bench: Benc
         outcomes = [completed(), failed(), cancelled(), expired(), dead("unknown")]
         bench.lease("w")
         bench.cycle(settle=zip(ends, outcomes, strict=True), take=1)
-        assert heard() == [
-            "w\ncompleted a\nfailed b\ncancelled c\nexpired d\nfailed e\nqueued f\nrunning f"
-        ]
+        assert heard() == ["w\ncompleted a\nfailed b\ncancelled c\nexpired d\nfailed e\nqueued f\nrunning f"]
         bench.cycle()
         assert heard() == []
 

@@ -135,6 +135,7 @@ class Nowhere:
 
     embedded = False
     shown = "nowhere"
+    credentials = None
 
     def locate(self) -> str:
         return "unix:///nowhere/at/all.sock"
