@@ -305,6 +305,14 @@ class Caller:
 
         return build
 
+    def preparer(
+        self, function: Callable[..., Any] | str, when: datetime | None, key: str | None, queue: str | None
+    ) -> Callable[..., Prepared]:
+        """What takes a task's arguments and makes what travels, to be sent by another way than `add`."""
+        chosen = os.urandom(16).hex() if key is None else check_key(key)
+        build = self._builder(function, when, queue, Mode.ADD)
+        return lambda *args, **kwargs: build(chosen, args, kwargs)
+
     def _prepared(self, call: TaskCall) -> Prepared:
         """A call as it travels; one that was made by hand is checked here."""
         if not isinstance(call, TaskCall):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from shadows.protocol.outcomes import Kind, Outcome, cancelled
 
+_AGAIN = (Kind.RETRY, Kind.NEXT, Kind.RELEASE)
+
 
 class Quota:
     """Counts runs, retries included, by the names or keys that are limited."""
@@ -24,11 +26,14 @@ class Quota:
         self._runs.update(limited)
         return True
 
+    def limits(self, function: str, key: str) -> bool:
+        """Whether it has a say in how often an execution runs."""
+        return function in self._limits or key in self._limits
+
     def cut(self, function: str, key: str, outcome: Outcome) -> Outcome:
         """The outcome, or cancellation where it asks for another run and none is left."""
-        if outcome.kind not in (Kind.RETRY, Kind.NEXT):
-            return outcome
+        again = outcome.kind in _AGAIN or any(item.key == key for item in outcome.followers)
         spent = any(
             self._runs[name] >= self._limits[name] for name in (function, key) if name in self._limits
         )
-        return cancelled() if spent else outcome
+        return cancelled() if again and spent else outcome
