@@ -242,7 +242,11 @@ async def test_with_a_provider_the_context_travels_as_w3c_has_it(
     assert travelling is not None
     assert travelling.keys() == {"traceparent"}
     version, trace_id, span_id, flags = travelling["traceparent"].split("-")
-    assert (version, int(trace_id, 16), int(span_id, 16)) == ("00", send.context.trace_id, send.context.span_id)
+    assert (version, int(trace_id, 16), int(span_id, 16)) == (
+        "00",
+        send.context.trace_id,
+        send.context.span_id,
+    )
     assert int(flags, 16) & trace.TraceFlags.SAMPLED
     await finish(shadows)
 
