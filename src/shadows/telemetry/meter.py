@@ -125,14 +125,15 @@ class Running:
             metrics.note(tally.punctuality, late)
             self._sample(names.PUNCTUALITY, late)
         self._span = None
-        if traces.tracer() is not None:
+        tracer = traces.tracer()
+        if tracer is not None:
             own = {
                 names.CLIENT_ID: meter.worker,
                 names.WORKER: meter.worker,
                 names.ATTEMPT: attempt,
                 names.WHEN: as_datetime(call.when_us).isoformat(),
             }
-            self._span = traces.processing(meter.name, task, queue, key, call.headers, own)
+            self._span = traces.processing(tracer, meter.name, task, queue, key, call.headers, own)
         self._began = time.perf_counter()
 
     def ended(self, error: BaseException | None, outcome: Outcome | None) -> None:

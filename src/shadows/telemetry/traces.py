@@ -108,15 +108,18 @@ def sending(shadow: str, task: str, queue: str, key: str) -> Sending | None:
 
 
 def processing(
-    shadow: str, task: str, queue: str, key: str, headers: dict[str, str] | None, own: Mapping[str, Any]
+    tracer: "Tracer",
+    shadow: str,
+    task: str,
+    queue: str,
+    key: str,
+    headers: dict[str, str] | None,
+    own: Mapping[str, Any],
 ) -> Processing | None:
-    """A span for a run that begins, with attributes of its own; None where nobody traces, or tracing itself fails."""
-    found = tracer()
-    if found is None:
-        return None
+    """A span for a run that begins, with attributes of its own; None where tracing itself fails."""
     try:
         attributes = _attributes(names.PROCESS, shadow, task, queue, key) | dict(own)
-        return Processing(found, task, headers, attributes)
+        return Processing(tracer, task, headers, attributes)
     except Exception as error:  # noqa: BLE001 - nor a task from being run
         logger.warning("span not begun task=%s error=%s", task, error)
         return None
