@@ -57,6 +57,7 @@ class TestThen:
         await timed.add(task)()
         async with Worker(timed) as worker, running(worker):
             later = await until(lambda: timed.get_execution("later"))
+            assert later is not None
             assert later.state is ExecutionState.SCHEDULED
             assert later.when == START + timedelta(hours=1)
             await clock.advance(hours=1)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from shadows import Cron, ExecutionState, Perpetual, Retry, Shadow, Worker
 from shadows.testing import ControlledClock
 from shadows.worker import automatic as automatic_module
-from tests.dependencies.conftest import running, stands
+from tests.dependencies.conftest import has, running, stands
 from tests.support.servers import Server
 from tests.support.waiting import until
 
@@ -42,7 +43,7 @@ async def test_they_are_started_once_in_the_whole_fleet_under_their_own_name(
         await until(lambda: stands(execution, ExecutionState.SCHEDULED))
         for count in (2, 3):
             await clock.advance(HOUR)
-            await until(lambda count=count: len(runs) == count)
+            await until(partial(has, runs, count))
             await until(lambda: stands(execution, ExecutionState.SCHEDULED))
     assert runs == [7, 7, 7]
     await shadows.cancel("poll")
@@ -141,7 +142,7 @@ async def test_run_at_most_runs_them_so_often_and_cancels_them(
     async def report(cron: Cron = Cron("* * * * * *"), retry: Retry = Retry(attempts=2)) -> None:
         runs.append("report")
 
-    shadows.register({"poll": poll, "report": report}[task])
+    shadows.register(poll if task == "poll" else report)
     async with Worker(shadows) as worker:
         working = asyncio.create_task(worker.run_at_most({task: 3}))
         while not working.done():

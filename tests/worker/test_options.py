@@ -142,7 +142,7 @@ async def test_runs_are_tasks_of_the_loops_own_factory(shadows: Shadow, eager: b
     def factory(
         loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
     ) -> asyncio.Task[Any]:
-        made.append(coroutine.__qualname__)
+        made.append(getattr(coroutine, "__qualname__", ""))
         make: Any = asyncio.eager_task_factory if eager else asyncio.Task
         return make(loop, coroutine, **options) if eager else make(coroutine, loop=loop, **options)  # type: ignore[no-any-return]
 
