@@ -3,14 +3,31 @@
 from shadows.agenda import Agenda
 from shadows.calls import TaskCall
 from shadows.dependencies import (
+    CallArgument,
+    CompletionHandler,
+    ConcurrencyLimit,
+    Cooldown,
+    Cron,
     CurrentExecution,
     CurrentShadow,
     CurrentWorker,
+    Debounce,
     Depends,
+    ExponentialRetry,
+    FailureHandler,
     Perpetual,
+    Progress,
+    RateLimit,
     Retry,
+    RetryAfter,
+    Runtime,
     Shared,
+    TaskArgument,
     TaskKey,
+    TaskLogger,
+    TaskOutcome,
+    Timeout,
+    current_execution,
 )
 from shadows.errors import (
     EmbeddedUnavailable,
@@ -32,20 +49,27 @@ from shadows.errors import (
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.letters import DeadLetter
 from shadows.shadow import Shadow
-from shadows.snapshot import Counts, FunctionCounts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
+from shadows.snapshot import Counts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
 from shadows.strike_list import StrikeList
 from shadows.strikes import Operator
 from shadows.sync import SyncExecution, SyncShadow
+from shadows.tally import FunctionCounts
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 
 __all__ = [
     "Agenda",
+    "CallArgument",
+    "CompletionHandler",
+    "ConcurrencyLimit",
+    "Cooldown",
     "Counts",
+    "Cron",
     "CurrentExecution",
     "CurrentShadow",
     "CurrentWorker",
     "DeadLetter",
+    "Debounce",
     "Depends",
     "Disposition",
     "EmbeddedUnavailable",
@@ -53,6 +77,8 @@ __all__ = [
     "Execution",
     "ExecutionCancelled",
     "ExecutionState",
+    "ExponentialRetry",
+    "FailureHandler",
     "FunctionCounts",
     "InvalidName",
     "InvalidTask",
@@ -63,10 +89,14 @@ __all__ = [
     "Overloaded",
     "PayloadError",
     "Perpetual",
+    "Progress",
     "QueueCounts",
+    "RateLimit",
     "ResultUnavailable",
     "Retry",
+    "RetryAfter",
     "RunningExecution",
+    "Runtime",
     "ServerUnreachable",
     "ServerUnsupported",
     "Shadow",
@@ -76,10 +106,15 @@ __all__ = [
     "StrikeList",
     "SyncExecution",
     "SyncShadow",
+    "TaskArgument",
     "TaskCall",
     "TaskFailed",
     "TaskKey",
+    "TaskLogger",
+    "TaskOutcome",
+    "Timeout",
     "UnknownTasks",
     "Worker",
     "WorkerInfo",
+    "current_execution",
 ]

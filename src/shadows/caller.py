@@ -244,7 +244,7 @@ class Caller:
         return await self._delivery.accept_many(map(self._prepared, calls), chunk_size, Mode.REPLACE)
 
     async def schedule(self, execution: Execution[Any]) -> Execution[Any]:
-        """Have an execution accepted that was made by hand, with the key, task, arguments, queue and instant it names.
+        """Have an execution accepted that was made by hand, with the key, task, arguments, queue and instants it names.
 
         Returns:
             The same; its disposition and state say what became of it.
@@ -253,7 +253,13 @@ class Caller:
             KeyError: no task has its name.
             As `add`.
         """
-        build = self._builder(execution.function_name, execution.when, execution.queue or None, Mode.ADD)
+        build = self._builder(
+            execution.function_name,
+            execution.when,
+            execution.queue or None,
+            Mode.ADD,
+            expires=execution.expires,
+        )
         ready = build(check_key(execution.key), execution.args, execution.kwargs)
         answered = await self._delivery.accept(ready)
         execution.disposition, execution.state = answered.disposition, answered.state
@@ -298,6 +304,14 @@ class Caller:
             return prepare(plan, args, kwargs, now_us, when_us, key, target, mode, unique, expires)
 
         return build
+
+    def preparer(
+        self, function: Callable[..., Any] | str, when: datetime | None, key: str | None, queue: str | None
+    ) -> Callable[..., Prepared]:
+        """What takes a task's arguments and makes what travels, to be sent by another way than `add`."""
+        chosen = os.urandom(16).hex() if key is None else check_key(key)
+        build = self._builder(function, when, queue, Mode.ADD)
+        return lambda *args, **kwargs: build(chosen, args, kwargs)
 
     def _prepared(self, call: TaskCall) -> Prepared:
         """A call as it travels; one that was made by hand is checked here."""

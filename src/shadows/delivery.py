@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from shadows.calls import Prepared
 from shadows.clock import Clock
+from shadows.dependencies.context import own_next_run
 from shadows.errors import ServerUnreachable
 from shadows.execution import Disposition, Execution, ExecutionState, Source
 from shadows.protocol.batcher import MOST_ITEMS, Batcher, explained
@@ -79,6 +80,8 @@ class Delivery:
         if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
             await self._turn_away([ready])
             return self._struck(ready)
+        if own_next_run(self._store.keys.name, self._store.address.shown, ready.item):
+            return await self._accepted(ready, Answer.ACCEPTED)
         answer = await batcher.post(ready.item)
         self._strikes.heard(batcher.strikes)
         return await self._accepted(ready, answer)

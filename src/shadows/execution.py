@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypedDict, cast
+from typing import Any, Literal, Protocol, TypedDict, cast, overload
 
 from shadows.clock import as_datetime, as_instant_us
 from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, ShadowError, TaskFailed
@@ -44,6 +44,12 @@ class ExecutionState(enum.StrEnum):
     """It was not started in time, and was not run."""
     UNKNOWN = "unknown"
     """Nothing is known of the key: it never was, or its record is gone."""
+
+
+type FollowUp = Callable[
+    [Callable[..., Any] | str, datetime | None, str | None, str | None], Callable[..., str]
+]
+"""Takes a function, an instant, a key and a queue, and answers what takes the arguments."""
 
 
 class Source(Protocol):
@@ -108,7 +114,7 @@ class Execution[R]:
 
     __slots__ = (
         "_record", "_source", "args", "attempt", "completed_at", "disposition", "error", "expires", "fence",
-        "function_name", "key", "kwargs", "progress", "queue", "started_at", "state", "when", "worker",
+        "function_name", "key", "kwargs", "progress", "queue", "started_at", "state", "then_run", "when", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -147,6 +153,8 @@ class Execution[R]:
         self.started_at: datetime | None = None
         self.completed_at: datetime | None = None
         self.error: str | None = None
+        self.then_run: FollowUp | None = None
+        """Where its own task leaves what is to follow; None for all but the execution that is being run."""
 
     def __repr__(self) -> str:
         return f"<Execution {self.function_name} key={self.key!r} {self.state.value}>"
@@ -161,6 +169,47 @@ class Execution[R]:
         """Look where the execution stands; answers itself."""
         self.update(await self._source.find(self.key))
         return self
+
+    @overload
+    def then[**P](
+        self,
+        function: Callable[P, Any],
+        when: datetime | None = None,
+        key: str | None = None,
+        *,
+        queue: str | None = None,
+    ) -> Callable[P, str]: ...
+    @overload
+    def then(
+        self, function: str, when: datetime | None = None, key: str | None = None, *, queue: str | None = None
+    ) -> Callable[..., str]: ...
+    def then(
+        self,
+        function: Callable[..., Any] | str,
+        when: datetime | None = None,
+        key: str | None = None,
+        *,
+        queue: str | None = None,
+    ) -> Callable[..., str]:
+        """Have another task follow this one's success: `CurrentExecution().then(send, key="k")(address)`; answers its key.
+
+        It is scheduled in the same step that records the success, or not at all: nothing follows a run that fails, is
+        retried or is cancelled. Arguments are checked at once. Where the key is taken by then, nothing is added. A run has
+        at most 100 of them.
+
+        Args:
+            function, when, key, queue: as of `Shadow.add`. The task's own key: its next run, which follows a final
+                failure too.
+
+        Raises:
+            RuntimeError: this is not the execution that is being run; or it has 100 already.
+            InvalidTask, KeyError, InvalidName, ValueError, TypeError: as of `Shadow.add`.
+        """
+        if self.then_run is None:
+            raise RuntimeError(
+                f"{self!r} is not being run here: then() is for the task itself, with CurrentExecution()"
+            )
+        return self.then_run(function, when, key, queue)
 
     async def get_result(
         self, timeout: timedelta | float | None = None, deadline: datetime | None = None
@@ -279,8 +328,8 @@ class Execution[R]:
             return
         self.function_name = call.function
         self.expires = as_datetime(call.expires_us) if call.expires_us else None
-        first = found.stand is not Stand.SCHEDULED or self.attempt == 1
-        self.when = as_datetime(call.when_us if first else found.instant_ms * 1000)
+        exact = found.stand is not Stand.SCHEDULED or -(-call.when_us // 1000) == found.instant_ms
+        self.when = as_datetime(call.when_us if exact else found.instant_ms * 1000)
         plan = self._source.plan(call.function)
         if plan is not None:
             try:

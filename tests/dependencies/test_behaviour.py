@@ -9,7 +9,7 @@ from shadows.protocol.outcomes import Outcome
 asked: list[tuple[str, int]] = []
 
 
-class Watching(Behaviour):
+class Watching(Behaviour["Watching"]):
     """Has no say; notes that it was asked."""
 
     rank: ClassVar[int] = 1
@@ -17,7 +17,7 @@ class Watching(Behaviour):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def follow(self, ending: Ending) -> Outcome | None:
+    async def follow(self, ending: Ending) -> Outcome | None:
         asked.append((self.name, ending.attempt))
         return None
 
@@ -29,7 +29,7 @@ class Early(Watching):
 class Broken(Watching):
     rank: ClassVar[int] = 5
 
-    def follow(self, ending: Ending) -> Outcome | None:
+    async def follow(self, ending: Ending) -> Outcome | None:
         raise ZeroDivisionError("a behaviour's own mistake")
 
 
@@ -39,8 +39,8 @@ async def test_the_lowest_rank_is_asked_first_and_the_rest_only_while_nobody_has
     asked.clear()
 
     async def task(
-        late: Behaviour = Watching("late"),
-        early: Behaviour = Early("early"),
+        late: Watching = Watching("late"),
+        early: Watching = Early("early"),
         retry: Retry = Retry(attempts=2),
     ) -> None:
         raise ValueError
@@ -53,7 +53,7 @@ async def test_the_lowest_rank_is_asked_first_and_the_rest_only_while_nobody_has
 async def test_several_of_a_kind_that_is_not_single_go_together(shadows: Shadow, worker: Worker) -> None:
     asked.clear()
 
-    async def task(one: Behaviour = Watching("one"), two: Behaviour = Watching("two")) -> None: ...
+    async def task(one: Watching = Watching("one"), two: Watching = Watching("two")) -> None: ...
 
     await shadows.add(task)()
     await worker.run_until_finished()
@@ -61,7 +61,7 @@ async def test_several_of_a_kind_that_is_not_single_go_together(shadows: Shadow,
 
 
 async def test_the_mistake_of_a_behaviour_fails_the_task_visibly(shadows: Shadow, worker: Worker) -> None:
-    async def task(broken: Behaviour = Broken("broken")) -> None: ...
+    async def task(broken: Watching = Broken("broken")) -> None: ...
 
     execution = await shadows.add(task)()
     await worker.run_until_finished()

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from shadows import CurrentShadow, Execution, ExecutionState, Perpetual, Retry, Shadow, TaskKey, Worker
-from shadows.dependencies.behaviour import Ending
+from shadows import CurrentShadow, ExecutionState, Perpetual, Retry, Shadow, TaskKey, Worker
 from shadows.protocol.outcomes import Outcome, succeeded_by
 from shadows.testing import ControlledClock
-from tests.dependencies.conftest import START, running, stands
+from tests.dependencies.conftest import START, ending, running, scheduled_at, stands
 from tests.support.waiting import until
 
 SECOND = 1_000_000
@@ -27,10 +26,10 @@ class Chain:
         self.next_us, self.arguments = at_us, [args, kwargs]
         return succeeded_by(b"", at_us // 1000)
 
-    def after(
+    async def after(
         self, perpetual: Perpetual, started_us: int, ended_us: int, error: BaseException | None = None
     ) -> int | None:
-        perpetual.follow(Ending("k", 1, started_us, ended_us, error, self.next_run))
+        await perpetual.follow(ending(1, error, ended_us, started_us=started_us, next_run=self.next_run))
         return self.next_us
 
 
@@ -47,49 +46,49 @@ class TestNext:
             (95 * SECOND, 100 * SECOND),
         ],
     )
-    def test_it_is_spaced_from_the_start_and_missed_instants_are_skipped(
+    async def test_it_is_spaced_from_the_start_and_missed_instants_are_skipped(
         self, ended_us: int, next_us: int
     ) -> None:
-        assert Chain().after(Perpetual(every=timedelta(seconds=10)), 0, ended_us) == next_us
+        assert await Chain().after(Perpetual(every=timedelta(seconds=10)), 0, ended_us) == next_us
 
-    def test_a_clock_that_went_back_changes_nothing(self) -> None:
-        assert Chain().after(Perpetual(every=timedelta(seconds=10)), 5 * SECOND, 0) == 15 * SECOND
+    async def test_a_clock_that_went_back_changes_nothing(self) -> None:
+        assert await Chain().after(Perpetual(every=timedelta(seconds=10)), 5 * SECOND, 0) == 15 * SECOND
 
-    def test_without_an_interval_it_is_at_once(self) -> None:
-        assert Chain().after(Perpetual(), 0, 7) == 7
+    async def test_without_an_interval_it_is_at_once(self) -> None:
+        assert await Chain().after(Perpetual(), 0, 7) == 7
 
-    def test_it_comes_after_a_failure_too(self) -> None:
-        assert Chain().after(Perpetual(every=timedelta(seconds=1)), 0, 7, ValueError()) == SECOND
+    async def test_it_comes_after_a_failure_too(self) -> None:
+        assert await Chain().after(Perpetual(every=timedelta(seconds=1)), 0, 7, ValueError()) == SECOND
 
-    def test_after_counts_from_the_end(self) -> None:
+    async def test_after_counts_from_the_end(self) -> None:
         perpetual = Perpetual(every=timedelta(seconds=10))
         perpetual.after(timedelta(seconds=3))
-        assert Chain().after(perpetual, 0, SECOND) == 4 * SECOND
+        assert await Chain().after(perpetual, 0, SECOND) == 4 * SECOND
 
-    def test_at_is_exact(self) -> None:
+    async def test_at_is_exact(self) -> None:
         perpetual = Perpetual(every=timedelta(seconds=10))
         perpetual.at(datetime.fromtimestamp(1, UTC) + timedelta(microseconds=1))
-        assert Chain().after(perpetual, 0, 0) == SECOND + 1
+        assert await Chain().after(perpetual, 0, 0) == SECOND + 1
 
-    def test_of_several_wishes_the_last_one_counts(self) -> None:
+    async def test_of_several_wishes_the_last_one_counts(self) -> None:
         perpetual = Perpetual()
         perpetual.at(START)
         perpetual.after(timedelta(seconds=1))
-        assert Chain().after(perpetual, 0, 0) == SECOND
+        assert await Chain().after(perpetual, 0, 0) == SECOND
         perpetual.at(datetime.fromtimestamp(5, UTC))
-        assert Chain().after(perpetual, 0, 0) == 5 * SECOND
+        assert await Chain().after(perpetual, 0, 0) == 5 * SECOND
 
-    def test_a_cancelled_chain_has_none(self) -> None:
+    async def test_a_cancelled_chain_has_none(self) -> None:
         perpetual = Perpetual()
         perpetual.cancel()
-        assert Chain().after(perpetual, 0, 0) is None
+        assert await Chain().after(perpetual, 0, 0) is None
 
-    def test_arguments_are_the_same_unless_others_were_given(self) -> None:
+    async def test_arguments_are_the_same_unless_others_were_given(self) -> None:
         perpetual, chain = Perpetual(), Chain()
-        chain.after(perpetual, 0, 0)
+        await chain.after(perpetual, 0, 0)
         assert chain.arguments == [None, None]
         perpetual.perpetuate(1, a=2)
-        chain.after(perpetual, 0, 0)
+        await chain.after(perpetual, 0, 0)
         assert chain.arguments == [(1,), {"a": 2}]
 
 
@@ -231,7 +230,3 @@ class TestRuns:
         execution = await shadows.add(stop_me)()
         await worker.run_until_finished()
         assert (await execution.sync()).state is ExecutionState.CANCELLED
-
-
-async def scheduled_at(execution: Execution[Any], when: datetime) -> bool:
-    return await stands(execution, ExecutionState.SCHEDULED) and execution.when == when

@@ -5,6 +5,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shadows.progress import ProgressReport
+from shadows.protocol.schedule import Item
+
 if TYPE_CHECKING:
     from shadows.execution import Execution
     from shadows.shadow import Shadow
@@ -19,13 +22,41 @@ class Run:
 
     shadow: "Shadow"
     worker: "Worker"
+    task: str
     key: str
+    queue: str
     attempt: int
+    when_us: int
+    """The instant that the run is for."""
     started_us: int
     describe: Callable[[], "Execution[Any]"]
     """Builds the execution for whoever asks for it: most tasks do not."""
-    behaviours: list["Behaviour"] = field(default_factory=list["Behaviour"])
+    make_report: Callable[[], ProgressReport]
+    """Begins the report of how far it has come, for whoever asks: most tasks do not."""
+    behaviours: list["Behaviour[Any]"] = field(default_factory=list["Behaviour[Any]"])
     """Those that were entered, in the order of the signature."""
+    followers: list[Item] | None = None
+    """What is to be scheduled with its success."""
+    next_run: Item | None = None
+    """What the task added under its own key: it is scheduled with the run's end."""
+    ended: bool = False
+    """Whether what follows is settled: from then on the run takes no more wishes."""
+    _execution: "Execution[Any] | None" = None
+    _report: ProgressReport | None = None
+
+    @property
+    def execution(self) -> "Execution[Any]":
+        """The execution that is being run: one object for all that ask."""
+        if self._execution is None:
+            self._execution = self.describe()
+        return self._execution
+
+    @property
+    def progress(self) -> ProgressReport:
+        """How far it has come."""
+        if self._report is None:
+            self._report = self.make_report()
+        return self._report
 
 
 current_run: ContextVar[Run] = ContextVar("shadows_run")
@@ -41,3 +72,12 @@ def present(name: str) -> Run:
         return current_run.get()
     except LookupError:
         raise RuntimeError(f"{name} has a value only inside a task that a worker runs") from None
+
+
+def own_next_run(shadow: str, url: str, item: Item) -> bool:
+    """Whether a call is one that a running task adds under its own key: then it is recorded with the end of the run."""
+    run = current_run.get(None)
+    if run is None or run.ended or run.key != item.key or (run.shadow.name, run.shadow.url) != (shadow, url):
+        return False
+    run.next_run = item
+    return True

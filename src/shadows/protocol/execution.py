@@ -88,6 +88,12 @@ async def standing(store: Store, link: Link, keys: Sequence[str]) -> set[str]:
     return {key for key, mark in zip(keys, marks, strict=True) if mark is not None}
 
 
+async def unfinished_tasks(store: Store, link: Link) -> int:
+    """How many executions are unfinished."""
+    count: int = await link.request(b"HLEN", store.keys["live"])
+    return count
+
+
 def split_blob(blob: bytes) -> tuple[int, int, bytes]:
     """The attempt, the deliveries and the call of what a stream or the parked calls hold, without `unique_for`.
 

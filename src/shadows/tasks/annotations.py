@@ -1,17 +1,13 @@
 """What a task's annotations and defaults say: types, what is injected, and what may be logged."""
 
 import inspect
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeAliasType, get_args, get_origin, get_type_hints
 
-from uncalled_for import (
-    Dependency,
-    get_annotation_dependencies,
-    get_dependency_parameters,
-    validate_dependencies,
-)
+from uncalled_for import Dependency, get_annotation_dependencies, get_dependency_parameters
 
+from shadows.dependencies.behaviour import Behaviour
 from shadows.errors import InvalidTask
 
 from .function import Function, unwrap
@@ -28,10 +24,25 @@ def hints_of(function: Function) -> Hints:
         return {}
 
 
-def dependencies_of(
-    function: Function, name: str, hints: Hints
-) -> tuple[Mapping[str, Dependency[Any]], bool]:
-    """The injected parameters, and whether there is anything to enter around a run (the same, or in `Annotated`).
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What a task asks for."""
+
+    injected: Mapping[str, Dependency[Any]]
+    """By the parameters whose values they give."""
+    wrapping: tuple[tuple[str, Dependency[Any]], ...]
+    """What stands in the annotations of arguments, around the call."""
+
+    def behaviours(self) -> list[tuple[str, Behaviour[Any]]]:
+        """Those that have a say in a run, with the parameters where they stand; bound to these, in annotations."""
+        bound = [
+            (at, one.bind_to_parameter(at, None)) for at, one in self.wrapping if isinstance(one, Behaviour)
+        ]
+        return [(at, one) for at, one in (*self.injected.items(), *bound) if isinstance(one, Behaviour)]
+
+
+def dependencies_of(function: Function, name: str, hints: Hints) -> Dependencies:
+    """What a task asks for by its parameters' defaults and annotations.
 
     Raises:
         InvalidTask: they contradict each other, or stand where they would not be seen.
@@ -45,31 +56,36 @@ def dependencies_of(
                 )
     try:
         injected = get_dependency_parameters(function)
-        wrapping = get_annotation_dependencies(function)
-        _check_single(
-            name, [*injected.items(), *((at, one) for at, some in wrapping.items() for one in some)]
+        wrapping = tuple(
+            (at, one) for at, some in get_annotation_dependencies(function).items() for one in some
         )
-        validate_dependencies(function)
-    except InvalidTask:
-        raise
     except (TypeError, ValueError) as error:
         raise InvalidTask(f"{name}: {error}") from error
-    return injected, bool(injected or wrapping)
+    check_conflicts(f"{name}: a task", [*injected.items(), *wrapping])
+    return Dependencies(injected, wrapping)
+
+
+def check_conflicts(who: str, dependencies: Sequence[tuple[str, Dependency[Any]]]) -> None:
+    """See that of kinds of which there can be only one there is only one.
+
+    Raises:
+        InvalidTask: there are more; the message names where they stand.
+    """
+    kinds = {type(one): None for _, one in dependencies}  # the plainest message first
+    kinds |= {base: None for kind in kinds for base in kind.__mro__}
+    for kind in kinds:
+        if not getattr(kind, "single", False):
+            continue
+        found = [(at, type(one)) for at, one in dependencies if isinstance(one, kind)]
+        if len(found) > 1:
+            where = ", ".join(repr(at) if of is kind else f"{at!r} ({of.__name__})" for at, of in found)
+            raise InvalidTask(f"{who} has at most one {kind.__name__}, and {where} are: remove one")
 
 
 def logged_marks(hint: object) -> list[Logged]:
     """The mark `Logged` of an annotation: one, or none."""
     found = [Logged() if mark is Logged else mark for mark in _marks(hint)]
     return [mark for mark in found if isinstance(mark, Logged)][:1]
-
-
-def _check_single(name: str, dependencies: list[tuple[str, Dependency[Any]]]) -> None:
-    """uncalled-for refuses these too, without the names of the parameters."""
-    counts = Counter(type(one) for _, one in dependencies if one.single)
-    for kind, count in counts.items():
-        if count > 1:
-            where = ", ".join(repr(parameter) for parameter, one in dependencies if type(one) is kind)
-            raise InvalidTask(f"{name}: a task has at most one {kind.__name__}, and {where} are: remove one")
 
 
 def _marks(hint: object) -> Iterator[object]:

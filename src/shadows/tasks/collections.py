@@ -19,6 +19,23 @@ def load_collection(path: str) -> list[tuple[Function, list[str] | None]]:
     Raises:
         InvalidTask: it cannot be imported, or holds something that is not a task.
     """
+    found = load_member(path)
+    if isinstance(found, Mapping):
+        return [
+            (_checked(path, task), [str(name)])
+            for name, task in cast("Mapping[object, object]", found).items()
+        ]
+    if not callable(found) and isinstance(found, Iterable) and not isinstance(found, str | bytes):
+        return [(_checked(path, task), None) for task in cast("Iterable[object]", found)]
+    return [(_checked(path, found), None)]
+
+
+def load_member(path: str) -> Any:
+    """What `module:member` is. The working directory is importable.
+
+    Raises:
+        InvalidTask: it cannot be imported.
+    """
     module_name, colon, member = path.partition(":")
     if not (colon and module_name and member):
         raise InvalidTask(f"{path!r} does not name tasks: write module:member, as in myapp.tasks:all_tasks")
@@ -38,14 +55,7 @@ def load_collection(path: str) -> list[tuple[Function, list[str] | None]]:
             raise InvalidTask(
                 f"{path!r}: {module_name!r} has no {part!r}: name a task or a list of tasks in it"
             ) from None
-    if isinstance(found, Mapping):
-        return [
-            (_checked(path, task), [str(name)])
-            for name, task in cast("Mapping[object, object]", found).items()
-        ]
-    if not callable(found) and isinstance(found, Iterable) and not isinstance(found, str | bytes):
-        return [(_checked(path, task), None) for task in cast("Iterable[object]", found)]
-    return [(_checked(path, found), None)]
+    return found
 
 
 def _checked(path: str, task: object) -> Function:

@@ -1,9 +1,10 @@
 """The plan of a task: what its signature asks for, worked out once, so that the hot path only follows it."""
 
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
+from shadows.dependencies.arguments import Argument
 from shadows.errors import EncodingError, InvalidTask
 from shadows.payload.adapter import Adapter
 from shadows.payload.call import decode_arguments, encode_arguments
@@ -21,8 +22,8 @@ class Plan:
     """How one task is called: which arguments it takes, how they travel, and what is injected."""
 
     __slots__ = (
-        "_adapters", "_most", "_named", "_needed", "_offered", "_positional", "_rest", "_simple", "_spread", "function",
-        "injected", "injects", "is_async", "logged", "name", "queue", "result_adapter", "signature",
+        "_adapters", "_most", "_named", "_needed", "_offered", "_positional", "_rest", "_simple", "_spread", "automatic",
+        "behaviours", "function", "injected", "injects", "is_async", "logged", "name", "queue", "result_adapter", "signature", "wrapping",
     )  # fmt: skip
 
     def __init__(self, function: Function, name: str, queue: str) -> None:
@@ -32,7 +33,10 @@ class Plan:
         self.is_async = runs_async(function)
         self.signature = inspect.signature(function)
         hints = hints_of(function)
-        self.injected, self.injects = dependencies_of(function, name, hints)
+        asked = dependencies_of(function, name, hints)
+        self.injected, self.wrapping, self.behaviours = asked.injected, asked.wrapping, asked.behaviours()
+        self.injects = bool(self.injected or self.wrapping)
+        self.automatic = any(one.starts_us(0) is not None for _, one in self.behaviours)
         parameters = self.signature.parameters
         self._adapters: dict[str, Adapter] = {
             parameter: adapter
@@ -49,6 +53,7 @@ class Plan:
                     f"{name}: the injected parameter {parameter!r} is positional-only: move the / before it"
                 )
         self._offered = _offered(self.signature, self.injected)
+        self._check_dependencies()
         offered = self._offered.parameters.values()
         own = [p for p in offered if p.kind in _POSITIONAL]
         self._positional = tuple(p.name for p in own)
@@ -101,6 +106,22 @@ class Plan:
         """
         return dict(self.signature.bind_partial(*args, **kwargs).arguments)
 
+    def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by name, defaults included; those that only `**` takes by their own names.
+
+        Raises:
+            TypeError: they do not fit.
+        """
+        given = self._offered.bind(*args, **kwargs)
+        given.apply_defaults()
+        named = dict(given.arguments)
+        return {**named.pop(self._rest, {}), **named}
+
+    def starts_us(self, now_us: int) -> int | None:
+        """When workers are to start the task of their own accord, in microseconds; None: never."""
+        starts = [start for _, one in self.behaviours if (start := one.starts_us(now_us)) is not None]
+        return min(starts, default=None)
+
     def shown(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """The arguments for a log line: only those that are annotated `Logged`."""
         if not self.logged:
@@ -112,6 +133,27 @@ class Plan:
         return ", ".join(
             f"{name}={mark.show(given[name]) if (mark := self.logged.get(name)) else '…'}" for name in given
         )
+
+    def _check_dependencies(self) -> None:
+        seen: dict[Hashable, str] = {}
+        for parameter, behaviour in self.behaviours:
+            try:
+                behaviour.check(self._offered)
+            except ValueError as error:
+                raise InvalidTask(f"{self.name}: the parameter {parameter!r}: {error}") from None
+            identity = behaviour.identity()
+            if identity is not None and identity in seen:
+                raise InvalidTask(
+                    f"{self.name}: {seen[identity]!r} and {parameter!r} are the same {type(behaviour).__name__} twice: "
+                    "remove one"
+                )
+            seen[identity] = parameter
+        for parameter, dependency in self.injected.items():
+            if isinstance(dependency, Argument) and dependency.name is None:
+                raise InvalidTask(
+                    f"{self.name}: TaskArgument() as the default of {parameter!r} stands for itself: name the argument, or "
+                    "use it in a function that the task depends on"
+                )
 
     def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         positional = [p.name for p in self.signature.parameters.values() if p.kind in _POSITIONAL]

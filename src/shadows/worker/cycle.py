@@ -274,9 +274,6 @@ class Loop:
         return cycled
 
     async def _request(self, me: str, settling: Sequence[Settlement], take: int) -> Cycled:
-        queues = {follower.queue for one in settling for follower in one.outcome.followers}
-        if missing := queues.difference(self._store.queues):
-            await self._store.enroll(self._link, missing)
         return await cycle(
             self._store,
             self._link,

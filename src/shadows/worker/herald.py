@@ -30,7 +30,7 @@ class Herald:
         self._link = link
         self._lease = lease
         self._name = name
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._queues = queues
 
     async def announce(self) -> None:
@@ -39,7 +39,7 @@ class Herald:
         said = Announcement(
             self._name,
             (shadow.clock.now_us() + self._lease.offset_us) // 1000,
-            self._concurrency,
+            self.concurrency,
             self._queues or shadow.store.queues,
             tuple(sorted(shadow.tasks)),
         )

@@ -1,83 +1,70 @@
 """The runner: the life of one run, from the bytes that were taken to the outcome that is recorded.
 
-    read the call → find its plan → resolve what is injected → run → what follows?
+    read the call → find its plan → decode its arguments → may it start? → run, with what stands around it → what follows?
 
-User code runs inside one fence: whatever it raises, `SystemExit` and `RecursionError` included, is a failure of that
-task and of nothing else.
+Each step fills in the `Job`; one that ends it early raises `Over`. User code runs inside one fence: whatever it raises,
+`SystemExit` and `RecursionError` included, is a failure of that task and of nothing else.
 """
 
 import asyncio
-import contextvars
-import copy
-import enum
-import functools
-import inspect
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from uncalled_for import FailedDependency, resolved_dependencies
+from redis.exceptions import RedisError
 
 from shadows.clock import as_datetime
-from shadows.dependencies.behaviour import Behaviour, Ending
+from shadows.dependencies.behaviour import Asking, Decision, Ending
 from shadows.dependencies.context import Run, current_run
-from shadows.errors import PayloadError, TaskFailed
-from shadows.execution import Execution, ExecutionState
+from shadows.dependencies.hooks import Runtime, TaskOutcome
+from shadows.errors import NotAccepted, PayloadError
+from shadows.execution import Execution, ExecutionState, fence_of
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.payload.failures import Failure, describe_failure
 from shadows.payload.outcomes import Record, encode_record, encode_result
-from shadows.protocol.cycle import Taken
-from shadows.protocol.execution import split_blob
-from shadows.protocol.outcomes import Outcome, cancelled, completed, dead, failed, release, succeeded_by
+from shadows.protocol.acquire import Admission
+from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.outcomes import (
+    Kind,
+    Outcome,
+    cancelled,
+    completed,
+    dead,
+    expired,
+    failed,
+    release,
+    succeeded_by,
+)
+from shadows.protocol.schedule import Item
 from shadows.tasks.plan import Plan
 from shadows.telemetry.logs import log_ended, log_started
 
+from .followups import leave
 from .gate import Gate
+from .hooks import Hooks
+from .job import Job, Over, Stop
 from .progress import ProgressBoard
 from .quota import Quota
+from .recipe import Outer, Recipe
+from .threads import Threads
 from .unknown import Unknown
 
 if TYPE_CHECKING:
     from .worker import Worker
 
+__all__ = ["Job", "Runner", "Stop"]
+
 logger = logging.getLogger("shadows.worker")
 
-STRICKEN_PAUSE_MS = 1000
 MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
-
-
-class Stop(enum.Enum):
-    """Why a running task was cancelled; without a reason it was the task itself."""
-
-    CANCELLED = "somebody cancelled the execution"
-    LEASE_LOST = "the worker's lease was lost"
-    SHUTDOWN = "the worker is stopping"
-
-
-class Job:
-    """One run: what was taken, and what became of it."""
-
-    __slots__ = ("attempt", "began", "call", "deliveries", "stop", "taken", "task")
-
-    task: asyncio.Task[Outcome | None]
-
-    def __init__(self, taken: Taken) -> None:
-        self.taken = taken
-        self.stop: Stop | None = None
-        self.began = False
-        self.attempt = 1
-        self.deliveries = 0
-        self.call: Call | None = None
-
-    def cancel(self, stop: Stop) -> None:
-        """Cancel the run, for a reason that stays."""
-        if self.stop is None or (self.stop is Stop.CANCELLED and stop is not Stop.CANCELLED):
-            self.stop = stop
-            self.task.cancel(stop.value)
+STRICKEN_PAUSE_MS = 1000
+UNADMITTED_PAUSE_MS = 1000
+FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
+_CARRYING = (Kind.NEXT, Kind.RELEASE)
+"""Outcomes whose data is a call, and takes the place of what is stored."""
 
 
 class Runner:
@@ -86,220 +73,352 @@ class Runner:
     def __init__(
         self,
         worker: "Worker",
-        threads: ThreadPoolExecutor,
-        unknown: Unknown,
+        *,
         gate: Gate,
         board: ProgressBoard,
+        threads: Threads,
+        unknown: Unknown,
+        outer: Outer,
+        hooks: Hooks,
+        fallback: Callable[..., Any] | None,
     ) -> None:
         self._worker = worker
         self._shadow = worker.shadow
-        self._threads = threads
-        self.meter = worker.meter
-        self._unknown = unknown
         self._gate = gate
         self._board = board
+        self.meter = worker.meter
+        self._threads = threads
+        self._unknown = unknown
+        self._outer = outer
+        self._hooks = hooks
+        self._fallback = fallback
+        self._fallbacks: dict[str, Plan] = {}
+        self._recipes: dict[str, Recipe] = {}
         self._records = worker.shadow.limits.execution_ttl_ms > 0
         self.quota: Quota | None = None
 
     async def run(self, job: Job) -> Outcome | None:
         """Run one job; None where there is nothing to record, as others run it now."""
         job.began = True
-        taken = job.taken
-        if not taken.readable:
-            return dead("undecodable")
         try:
-            job.attempt, job.deliveries, data = split_blob(taken.blob)
-            call = job.call = decode_call(data)
-        except (ValueError, PayloadError) as error:
-            logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
-            return dead("undecodable")
-        plan = self._shadow.plan(call.function)
-        if plan is None:
-            return self._unknown.outcome(taken.key, call, self._worker.now_us())
-        if self.quota is not None and not self.quota.spend(call.function, taken.key):
-            return cancelled()
-        return await self._perform(job, plan, call)
-
-    async def _perform(self, job: Job, plan: Plan, call: Call) -> Outcome | None:
-        key = job.taken.key
-        started_us, began = self._worker.now_us(), time.perf_counter()
-        run = Run(
-            self._shadow,
-            self._worker,
-            key,
-            job.attempt,
-            started_us,
-            lambda: self._describe(job, call, started_us),
-        )
-        current_run.set(run)
-        result: object = None
-        error: BaseException | None = None
-        try:
-            args, kwargs = plan.decode(call.arguments)
-        except PayloadError as damage:
-            logger.error("arguments cannot be read task=%s key=%s error=%s", plan.name, key, damage)  # noqa: TRY400
-            return dead("undecodable", self._record(plan, job, run, describe_failure(damage)))
-        if self._shadow.strikes and self._shadow.strikes.forbid(plan, args, kwargs):
-            return self._turn_away(job, plan, call, run)
-        meter = self.meter
-        running = (
-            meter.started(call, job.taken.token, key, job.attempt, job.deliveries, started_us)
-            if meter.on
-            else None
-        )
-        if logger.isEnabledFor(logging.INFO):
-            log_started(logger, plan.name, plan.shown(args, kwargs), key, job.attempt, self._worker.name)
-        try:
-            if plan.injects:
-                result = await self._run_injected(plan, args, kwargs)
-            elif plan.is_async:
-                result = await plan.function(*args, **kwargs)
-            else:
-                result = await self._run_in_thread(plan.function, args, kwargs)
-        except BaseException as raised:  # noqa: BLE001 - the fence around user code
-            error = raised
-        if logger.isEnabledFor(logging.INFO):
-            log_ended(
-                logger, plan.name, key, job.attempt, self._worker.name, time.perf_counter() - began, error
-            )
-        outcome = self._follow(job, plan, call, run, result, error)
-        if running is not None:
-            running.ended(error, outcome)
+            self._read(job)
+            self._find(job)
+            self._decode(job)
+            self._expire(job)
+            if self._shadow.strikes and self._shadow.strikes.forbid(job.plan, job.args, job.kwargs):
+                raise Over(await self._turn_away(job))  # noqa: TRY301 - as the other steps do
+            await self._admit(job)
+            self._begin(job)
+            await self._perform(job)
+            outcome = await self._follow(job)
+            if job.running is not None:
+                job.running.ended(job.error, outcome)
+        except Over as over:
+            outcome = over.outcome
+        if outcome is not None:
+            if self._hooks.on_dead is not None and outcome.kind in (Kind.FAILED, Kind.DEAD):
+                await self._hooks.died(self._given_up(job), outcome)
+            if job.unique_ms:
+                outcome = _keep_unique(outcome, job.unique_ms)
         return outcome
 
-    def _turn_away(self, job: Job, plan: Plan, call: Call, run: Run) -> Outcome:
-        """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
-        logger.warning("stricken, not run task=%s key=%s", plan.name, job.taken.key)
-        self.meter.stricken(plan.name, job.taken.token.partition("/")[0])
-        for behaviour in plan.injected.values():
-            if isinstance(behaviour, Behaviour):
-                run.behaviours.append(own := copy.copy(behaviour))
-                own.begin(job.attempt)
-        outcome = self._ask(job, plan, call, run, None)
-        if outcome is None:
-            return dead("stricken", self._record(plan, job, run, None))
-        # A chain without pauses would do nothing but turn in circles until it is restored.
-        soonest_ms = self._worker.now_us() // 1000 + STRICKEN_PAUSE_MS
-        outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
-        return outcome if self.quota is None else self.quota.cut(plan.name, job.taken.key, outcome)
+    def _read(self, job: Job) -> None:
+        """From bytes to a call."""
+        taken = job.taken
+        if not taken.readable:
+            raise Over(dead("undecodable"))
+        try:
+            job.attempt, job.deliveries, data = split_blob(taken.blob)
+            if taken.blob.count(b"/", 0, len(taken.blob) - len(data)) > 2:
+                job.unique_ms = unique_ms(taken.blob)
+            job.known = job.call = decode_call(data)
+        except (ValueError, PayloadError) as error:
+            logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
+            raise Over(dead("undecodable")) from None
 
-    def _follow(
-        self, job: Job, plan: Plan, call: Call, run: Run, result: object, error: BaseException | None
-    ) -> Outcome | None:
-        if isinstance(error, asyncio.CancelledError):
+    def _find(self, job: Job) -> None:
+        """From a name to a plan: the task's, or that of what stands in for unknown ones."""
+        name = job.call.function
+        plan = self._shadow.plan(name)
+        if plan is None and self._fallback is not None:
+            plan = self._fallbacks.get(name)
+            if plan is None:
+                plan = self._fallbacks[name] = Plan(self._fallback, name, job.queue)
+        if plan is None:
+            raise Over(self._unknown.outcome(job.taken.key, job.call, self._worker.now_us()))
+        job.plan = plan
+
+    def _decode(self, job: Job) -> None:
+        """From bytes to arguments."""
+        try:
+            job.args, job.kwargs = job.plan.decode(job.call.arguments)
+        except PayloadError as damage:
+            logger.error(  # noqa: TRY400
+                "arguments cannot be read task=%s key=%s error=%s", job.plan.name, job.taken.key, damage
+            )
+            raise Over(dead("undecodable", self._record(job, describe_failure(damage)))) from None
+
+    def _expire(self, job: Job) -> None:
+        """What was to be started by an instant that has passed is not started."""
+        if job.call.expires_us and self._worker.now_us() >= job.call.expires_us:
+            logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
+            raise Over(expired(self._record(job, None)))
+
+    async def _admit(self, job: Job) -> None:
+        """May it start? Asked before anything of it is entered; what waits costs this worker nothing."""
+        if job.plan.injects or self._outer:
+            try:
+                claims = self._recipe(job.plan).claims(lambda: self._asking(job))
+            except Exception as broken:  # noqa: BLE001 - a behaviour's own code, on arguments of any class
+                raise Over(failed(self._record(job, describe_failure(broken)))) from None
+            if claims:
+                who = str(job.call.when_us)  # the same for all attempts of an execution
+                admission = await self._gate.acquire(job.taken.token, job.taken.key, who, claims)
+                if admission is Admission.UNKNOWN:
+                    raise Over(release(self._worker.now_us() // 1000 + UNADMITTED_PAUSE_MS))
+                if admission is not Admission.GRANTED:
+                    logger.debug("task not admitted key=%s admission=%s", job.taken.key, admission.name)
+                    raise Over(None)
+        if self.quota is not None and not self.quota.spend(job.plan.name, job.taken.key):
+            raise Over(cancelled())
+
+    def _begin(self, job: Job) -> None:
+        """The run as its task and what is injected into it see it."""
+        job.started_us = self._worker.now_us()
+        job.run = Run(
+            self._shadow,
+            self._worker,
+            job.plan.name,
+            job.taken.key,
+            job.queue,
+            job.attempt,
+            job.call.when_us,
+            job.started_us,
+            lambda: self._describe(job),
+            lambda: self._board.report(job.taken.token, job.taken.key),
+        )
+        current_run.set(job.run)
+
+    async def _perform(self, job: Job) -> None:
+        """Make the call, with what stands around it."""
+        told, began = logger.isEnabledFor(logging.INFO), time.perf_counter()
+        if self.meter.on:
+            job.running = self.meter.started(
+                job.call, job.taken.token, job.taken.key, job.attempt, job.deliveries, job.started_us
+            )
+        if told:
+            shown = job.plan.shown(job.args, job.kwargs)
+            log_started(logger, job.plan.name, shown, job.taken.key, job.attempt, self._worker.name)
+        if self._hooks.on_start is not None:
+            await self._hooks.started(job.run)
+        try:
+            job.result = await self._call(job)
+        except BaseException as raised:  # noqa: BLE001 - the fence around user code
+            job.error = raised
+        if self._hooks.on_end is not None:
+            await self._hooks.ended(job.run, TaskOutcome(self._duration(job), job.result, job.error))
+        if told:
+            took = time.perf_counter() - began
+            log_ended(logger, job.plan.name, job.taken.key, job.attempt, self._worker.name, took, job.error)
+
+    async def _call(self, job: Job) -> object:
+        plan = job.plan
+        if plan.injects or self._outer:
+            async with self._recipe(plan).around(job.run, job.args, job.kwargs) as injected:
+                function = plan.function if plan.is_async else self._threads.called(plan.function)
+                kwargs = {**job.kwargs, **injected}
+                for behaviour in job.run.behaviours:
+                    if isinstance(behaviour, Runtime):
+                        return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
+                return await function(*job.args, **kwargs)
+        if plan.is_async:
+            return await plan.function(*job.args, **job.kwargs)
+        return await self._threads.run(plan.function, job.args, job.kwargs)
+
+    async def _follow(self, job: Job) -> Outcome | None:
+        """What follows from how it ended."""
+        if isinstance(job.error, asyncio.CancelledError):
+            job.run.ended = True
             match job.stop:
                 case Stop.LEASE_LOST:
                     return None
                 case Stop.SHUTDOWN:
                     return release()
                 case _:
-                    return cancelled(self._record(plan, job, run, None))
+                    return cancelled(self._record(job, None))
+        outcome = None
         try:
-            outcome = self._ask(job, plan, call, run, error)
+            outcome = await self._ask(job)
         except Exception as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
-            outcome, error = None, broken
-        if outcome is None:
-            if error is None:
-                return completed(self._record(plan, job, run, None, result))
-            return failed(self._record(plan, job, run, describe_failure(error)))
-        return outcome if self.quota is None else self.quota.cut(plan.name, job.taken.key, outcome)
+            job.error = broken
+        job.run.ended = True
+        if outcome is None or (job.run.next_run is not None and outcome.kind is Kind.NEXT):
+            outcome = self._plain(job)
+        outcome = await self._with_followers(job, outcome)
+        return outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
 
-    def _ask(self, job: Job, plan: Plan, call: Call, run: Run, error: BaseException | None) -> Outcome | None:
-        if not run.behaviours:
+    def _plain(self, job: Job) -> Outcome:
+        if job.error is None:
+            return completed(self._record(job, None, job.result))
+        return failed(self._record(job, describe_failure(job.error)))
+
+    async def _ask(self, job: Job) -> Outcome | None:
+        """What the task itself, then its behaviours have to say."""
+        if isinstance(job.error, Decision):
+            return job.error.follow(self._ending(job))
+        if not job.run.behaviours:
             return None
-
-        def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
-            arguments = call.arguments if args is None else plan.encode(args, kwargs or {})
-            follower = encode_call(Call(plan.name, arguments, at_us, headers=call.headers))
-            return succeeded_by(follower, 0 if at_us <= ending.ended_us else -(-at_us // 1000))
-
-        ending = Ending(job.taken.key, job.attempt, run.started_us, self._worker.now_us(), error, next_run)
-        for behaviour in sorted(run.behaviours, key=lambda one: one.rank):
-            outcome = behaviour.follow(ending)
+        ending = self._ending(job)
+        for behaviour in sorted(job.run.behaviours, key=lambda one: one.rank):
+            outcome = await behaviour.follow(ending)
             if outcome is not None:
                 return outcome
         return None
 
-    async def _run_injected(self, plan: Plan, args: Sequence[Any], kwargs: dict[str, Any]) -> object:
-        async with resolved_dependencies(plan.function, plan.bound(args, kwargs)) as resolved:
-            for value in resolved.values():
-                if isinstance(value, FailedDependency):
-                    raise TaskFailed(
-                        f"the dependency {value.parameter!r} of {plan.name} failed: "
-                        f"{type(value.error).__name__}: {value.error}",
-                        type_name=type(value.error).__name__,
-                    ) from value.error
-            own = {
-                name: value
-                for name, value in resolved.items()
-                if name in plan.injected and name not in kwargs
-            }
-            if plan.is_async:
-                return await plan.function(*args, **kwargs, **own)
-            return await self._run_in_thread(plan.function, args, {**kwargs, **own})
+    async def _turn_away(self, job: Job) -> Outcome:
+        """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
+        logger.warning("stricken, not run task=%s key=%s", job.plan.name, job.taken.key)
+        self.meter.stricken(job.plan.name, job.queue)
+        if self.quota is not None and not self.quota.spend(job.plan.name, job.taken.key):
+            return cancelled()
+        ending = self._ending(job)
+        for _, behaviour in job.plan.behaviours:
+            outcome = await behaviour.pass_over(ending)
+            if outcome is not None:
+                # A chain without pauses would do nothing but turn in circles until it is restored.
+                soonest_ms = ending.ended_us // 1000 + STRICKEN_PAUSE_MS
+                outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
+                if self.quota is not None:  # what is passed over counts, or a stricken chain would never end
+                    self.quota.spend(job.plan.name, job.taken.key)
+                    outcome = self.quota.cut(job.plan.name, job.taken.key, outcome)
+                return outcome
+        return dead("stricken", self._record(job, None))
 
-    async def _run_in_thread(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> object:
-        context = contextvars.copy_context()
-        call = functools.partial(context.run, function, *args, **kwargs)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        wish: asyncio.CancelledError | None = None
-        while not future.done():
+    def _ending(self, job: Job) -> Ending:
+        def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
+            call = job.call
+            arguments = call.arguments if args is None else job.plan.encode(args, kwargs or {})
+            follower = encode_call(Call(call.function, arguments, at_us, headers=call.headers))
+            return succeeded_by(follower, 0 if at_us <= ended_us else -(-at_us // 1000))
+
+        ended_us = self._worker.now_us()
+        return Ending(
+            job.taken.key,
+            job.attempt,
+            job.call.when_us,
+            job.started_us or ended_us,
+            ended_us,
+            job.error,
+            next_run,
+            lambda: completed(self._record(job, None)),
+            lambda: job.run.execution,
+            job.result,
+        )
+
+    async def _with_followers(self, job: Job, outcome: Outcome) -> Outcome:
+        """What the task has left to be scheduled: with its success, and under its own key with any end."""
+        run = job.run
+        followers: list[Item] = []
+        if run.followers and job.error is None and outcome.kind in (Kind.COMPLETED, Kind.NEXT):
+            followers += run.followers
+        if run.next_run is not None and outcome.kind in (Kind.COMPLETED, Kind.FAILED):
+            followers.append(run.next_run)
+        if not followers:
+            return outcome
+        await self._enroll({item.queue for item in followers})
+
+        def refused() -> Outcome:
+            error = NotAccepted("what the task left to be scheduled was refused: the key of a queue is none")
+            return failed(self._record(job, describe_failure(error)))
+
+        return replace(outcome, followers=tuple(followers), refused=refused)
+
+    async def _enroll(self, queues: set[str]) -> None:
+        """Have the server know the queues: a server that is away is waited for, as the task has ended already."""
+        pause = FIRST_PAUSE
+        while missing := queues.difference(self._shadow.store.queues):
             try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                if error.args and error.args[0] != Stop.CANCELLED.value:
-                    raise  # the process ends, or others run it: nobody waits for the thread
-                wish = error  # a thread cannot be stopped: its slot is kept until it returns
-        if wish is not None:
-            raise wish
-        result: object = future.result()
-        if inspect.isawaitable(result):  # a def that hands on a coroutine, as decorators do
-            return await result
-        return result
+                await self._worker.enroll(missing)
+            except (RedisError, OSError) as error:
+                logger.warning("server does not answer error=%s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LAST_PAUSE)
 
-    def _record(
-        self, plan: Plan, job: Job, run: Run, failure: Failure | None, result: object = None
-    ) -> bytes:
+    def _recipe(self, plan: Plan) -> Recipe:
+        recipe = self._recipes.get(plan.name)
+        if recipe is None or recipe.plan is not plan:
+            recipe = self._recipes[plan.name] = Recipe(plan, self._outer)
+        return recipe
+
+    def _asking(self, job: Job) -> Asking:
+        arguments = job.plan.named(job.args, job.kwargs)
+        return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments)
+
+    def _duration(self, job: Job) -> Any:
+        return as_datetime(self._worker.now_us()) - as_datetime(job.started_us)
+
+    def _record(self, job: Job, failure: Failure | None, result: object = None) -> bytes:
         if not self._records and failure is None:
             return b""
-        encoded, carried = encode_result(result, plan.result_adapter)
+        encoded, carried = encode_result(result, job.plan.result_adapter)
         carried = carried and len(encoded) <= MAX_RESULT_BYTES
         if not carried:
             logger.warning(
                 "result cannot travel task=%s key=%s type=%s bytes=%d",
-                plan.name,
-                job.taken.key,
-                type(result).__name__,
-                len(encoded),
-            )
+                job.plan.name, job.taken.key, type(result).__name__, len(encoded),
+            )  # fmt: skip
+        now_us = self._worker.now_us()
         return encode_record(
             Record(
-                plan.name,
+                job.plan.name,
                 self._worker.name,
                 job.attempt,
-                run.started_us,
-                self._worker.now_us(),
+                job.started_us or now_us,
+                now_us,
                 encoded if carried else None,
                 failure,
             )
         )
 
-    def _describe(self, job: Job, call: Call, started_us: int) -> Execution[Any]:
-        plan = self._shadow.plan(call.function)
-        args, kwargs = plan.decode(call.arguments) if plan is not None else ((), {})
+    def _describe(self, job: Job) -> Execution[Any]:
         execution = Execution[Any](
             self._shadow,
             job.taken.key,
-            call.function,
-            args=args,
-            kwargs=kwargs,
-            queue=job.taken.token.partition("/")[0],
-            when=as_datetime(call.when_us),
+            job.call.function,
+            args=job.args,
+            kwargs=job.kwargs,
+            queue=job.queue,
+            when=as_datetime(job.call.when_us),
             state=ExecutionState.RUNNING,
             attempt=job.attempt,
             worker=self._worker.name,
+            expires=as_datetime(job.call.expires_us) if job.call.expires_us else None,
+            fence=fence_of(job.taken.token),
+            progress=job.run.progress,
         )
-        execution.started_at = as_datetime(started_us)
+        execution.started_at = as_datetime(job.started_us)
+        execution.then_run = lambda function, when, key, queue: leave(job.run, function, when, key, queue)
         return execution
+
+    def _given_up(self, job: Job) -> Execution[Any]:
+        """An execution that becomes a dead letter, as far as it is known."""
+        known = job.known
+        return Execution[Any](
+            self._shadow,
+            job.taken.key,
+            known.function if known is not None else "",
+            args=job.args,
+            kwargs=job.kwargs,
+            queue=job.queue,
+            when=as_datetime(known.when_us) if known is not None else None,
+            state=ExecutionState.FAILED,
+            attempt=job.attempt,
+            worker=self._worker.name,
+        )
+
+
+def _keep_unique(outcome: Outcome, ms: int) -> Outcome:
+    """The key stays taken for as long after the end as was wished, and what runs next keeps the wish."""
+    if outcome.kind in _CARRYING:
+        return replace(outcome, data=b"u%d/%b" % (ms, outcome.data)) if outcome.data else outcome
+    return outcome if outcome.kind is Kind.RETRY else replace(outcome, instant_ms=ms)

@@ -7,12 +7,11 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis.exceptions import RedisError
 from uncalled_for import SharedContext
@@ -20,22 +19,30 @@ from uncalled_for import SharedContext
 from shadows.errors import ShadowError, UnknownTasks
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import Cycled
-from shadows.protocol.execution import standing
-from shadows.protocol.keys import check_name, check_queue
+from shadows.protocol.execution import standing, unfinished_tasks
+from shadows.protocol.keys import DEFAULT_QUEUE, check_name, check_queue
 from shadows.protocol.lease import announcements, drop
 from shadows.shadow import Shadow
+from shadows.tasks.collections import load_member
+from shadows.tasks.function import check_function
+from shadows.tasks.plan import Plan
 from shadows.telemetry import serve
 from shadows.telemetry.endpoints import LOOPBACK
 from shadows.telemetry.meter import Meter
 
+from .automatic import Automatic
 from .cycle import Loop
 from .gate import Gate
 from .herald import Herald
+from .hooks import Hooks, OnDead, OnEnd, OnStart
+from .job import Stop
 from .lease import Lease
 from .progress import ProgressBoard
 from .quota import Quota
 from .reaper import Reaper
-from .runner import Runner, Stop
+from .recipe import outer_dependencies
+from .runner import Runner
+from .threads import Threads
 from .turns import Turns, check_weights
 from .unknown import Unknown
 
@@ -45,6 +52,8 @@ SHORTEST_LEASE = timedelta(milliseconds=200)
 LONGEST = timedelta(days=3650)
 LEAST_PATIENCE = 3.0
 """Seconds: an idle worker's cycles may be a second apart, however short its lease."""
+MOST_THREADS = 1000
+"""As many threads as there are `def` tasks at once are started, up to here, where no other number is given."""
 
 type Around = Callable[["Worker"], AbstractAsyncContextManager[None]]
 """What is entered around a worker while it runs."""
@@ -62,32 +71,53 @@ class Worker:
         reconnection_delay: the longest pause between attempts to reach a server that does not answer. Default 5 s.
         minimum_check_interval: the least time between two looks for work. Default: none.
         scheduling_resolution: the least time between two looks for what is due. Default: none.
+        schedule_automatic_tasks: start automatic perpetuals and crons, and begin them anew where they were lost. Default
+            True.
         queues: the queues it takes from: a list of names, in this order and none starving; or a mapping of names to
             weights, `{"critical": 3, "default": 1}`: each is served first in its share of the cycles. Default: all.
+        fallback_task: run in place of tasks that are not known here, with their arguments; or its `module:member`.
+            Default: such tasks are kept for a worker that knows them.
+        dependencies: what stands around every task: dependencies by name, a list of them, or a `module:member` that holds
+            them. Each run enters them before the task's own, and leaves them after. Behaviours among them hold for all
+            tasks that have none of their kind.
+        threads: how many threads `def` tasks have. Default: as many as run at once.
+        on_start, on_end, on_dead: functions, sync or async, that are told when a run starts (with its execution), when it
+            has ended (with its execution and a TaskOutcome), and when this worker gives an execution up (with it and the
+            reason). What they raise is logged.
         max_deliveries: how many workers may die of one task before it becomes a dead letter. Default 5.
         grace: how long running tasks may go on after `stop`, before they are handed to other workers. Default 25 s.
 
     Raises:
-        ValueError: a number or duration that makes no sense.
+        ValueError: a number or duration that makes no sense, or dependencies that contradict each other.
+        TypeError: a dependency that is none.
         InvalidName: a name or queue that cannot be used.
+        InvalidTask: a fallback task that cannot be one, or a `module:member` that cannot be loaded.
     """
 
     def __init__(
         self,
         shadows: Shadow,
         name: str | None = None,
-        *,
         concurrency: int = 10,
         redelivery_timeout: timedelta = timedelta(seconds=30),
         reconnection_delay: timedelta = timedelta(seconds=5),
-        minimum_check_interval: timedelta = timedelta(0),
-        scheduling_resolution: timedelta = timedelta(0),
+        minimum_check_interval: timedelta | None = None,
+        scheduling_resolution: timedelta | None = None,
+        schedule_automatic_tasks: bool = True,  # noqa: FBT001, FBT002 - the order that users know
         queues: Sequence[str] | Mapping[str, int] | None = None,
+        fallback_task: Callable[..., Any] | str | None = None,
+        dependencies: Mapping[str, Any] | Sequence[Any] | str | None = None,
+        threads: int | None = None,
+        on_start: OnStart | None = None,
+        on_end: OnEnd | None = None,
+        on_dead: OnDead | None = None,
         max_deliveries: int = 5,
         grace: timedelta = timedelta(seconds=25),
     ) -> None:
-        if not isinstance(concurrency, int) or concurrency < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-            raise ValueError(f"concurrency={concurrency!r}: a whole number, at least 1")
+        minimum_check_interval = minimum_check_interval or timedelta(0)
+        scheduling_resolution = scheduling_resolution or timedelta(0)
+        if threads is not None:
+            _check_number("threads", threads)
         if redelivery_timeout < SHORTEST_LEASE:
             raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
         if max_deliveries < 1:
@@ -108,8 +138,15 @@ class Worker:
             raise ValueError(f"queues={queues!r}: a list of at least one name, or leave it out for all")
         self.shadow = shadows
         self.name = check_name(name) if name is not None else worker_name()
-        self.concurrency = concurrency
         self.meter = Meter(shadows.name, self.name)
+        self._concurrency = _check_number("concurrency", concurrency)
+        self.dependencies = outer_dependencies(
+            load_member(dependencies) if isinstance(dependencies, str) else dependencies
+        )
+        self.fallback_task = _checked_fallback(fallback_task)
+        self._threads = threads
+        self._hooks = Hooks(on_start, on_end, on_dead)
+        self._automatic = Automatic(shadows, enabled=schedule_automatic_tasks)
         self.queues = None if queues is None else tuple(map(check_queue, queues))
         self._turns = Turns(check_weights(queues) if isinstance(queues, Mapping) else None)
         self.redelivery_timeout = redelivery_timeout
@@ -123,6 +160,7 @@ class Worker:
         self._lease: Lease | None = None
         self._runner: Runner | None = None
         self._loop: Loop | None = None
+        self._herald: Herald | None = None
         self._grace_over: asyncio.TimerHandle | None = None
         self._running = False
         self._stack = AsyncExitStack()
@@ -149,13 +187,22 @@ class Worker:
                 lambda: loop.lease_lost(),  # noqa: PLW0108 - the loop comes after the lease
                 reaper.expired,
             )
-            threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"shadows-{self.name}")
-            stack.callback(threads.shutdown, wait=False)
+            threads = Threads(self._threads or max(self.concurrency, MOST_THREADS), self.name)
+            stack.callback(threads.close)
             gate = Gate(self.shadow, lambda: lease.incarnation)
             stack.push_async_callback(gate.close)
             board = ProgressBoard(self.shadow, lambda: lease.incarnation)
             stack.push_async_callback(board.close)
-            self._runner = Runner(self, threads, self._unknown, gate, board)
+            self._runner = Runner(
+                self,
+                gate=gate,
+                board=board,
+                threads=threads,
+                unknown=self._unknown,
+                outer=self.dependencies,
+                hooks=self._hooks,
+                fallback=self.fallback_task,
+            )
             self._loop = loop = Loop(
                 self.shadow,
                 self._runner,
@@ -171,7 +218,9 @@ class Worker:
             await lease.start()
             stack.push_async_callback(self._leave, lease, reaper)
             stack.push_async_callback(loop.close)
-            herald = Herald(self.shadow, self._link, lease, self.name, self.concurrency, self.queues)
+            herald = self._herald = Herald(
+                self.shadow, self._link, lease, self.name, self.concurrency, self.queues
+            )
             await herald.announce()
             for duty in (reaper.run(), herald.run()):
                 stack.push_async_callback(_end, asyncio.create_task(duty, name=f"shadows:{self.name}"))
@@ -184,7 +233,22 @@ class Worker:
         try:
             await self._stack.aclose()
         finally:
-            self._lease = self._runner = self._loop = self._grace_over = None
+            self._lease = self._runner = self._loop = self._herald = self._grace_over = None
+
+    @property
+    def concurrency(self) -> int:
+        """How many tasks it runs at once; what is set here holds at once, and ends nothing that runs.
+
+        Raises:
+            ValueError: set to less than 1.
+        """
+        return self._concurrency
+
+    @concurrency.setter
+    def concurrency(self, concurrency: int) -> None:
+        self._concurrency = _check_number("concurrency", concurrency)
+        if self._loop is not None and self._herald is not None:
+            self._loop.concurrency = self._herald.concurrency = concurrency
 
     async def run_forever(self) -> None:
         """Run tasks until `stop` is called, or this call is cancelled."""
@@ -259,6 +323,14 @@ class Worker:
         longest = max(self.redelivery_timeout.total_seconds(), LEAST_PATIENCE)
         return "no cycle has succeeded within the lease" if silence > longest else None
 
+    async def enroll(self, queues: Iterable[str]) -> None:
+        """Have the server know queues.
+
+        Raises:
+            RedisError: it does not answer.
+        """
+        await self.shadow.store.enroll(self._link, queues)
+
     def now_us(self) -> int:
         """The present instant in microseconds, by the server's clock as nearly as it is known here."""
         return self.shadow.clock.now_us() + (self._lease.offset_us if self._lease else 0)
@@ -320,11 +392,12 @@ class Worker:
             raise ShadowError(f"{self!r} is running already: one run at a time, or another worker")
         self._running = True
         try:
-            async with SharedContext():
-                try:
-                    await loop.run(finished)
-                finally:
-                    await loop.end()  # before what tasks share is closed
+            await self._automatic.start()
+            async with SharedContext(), AsyncExitStack() as stack:
+                stack.push_async_callback(loop.end)  # before what tasks share is closed
+                healing = asyncio.create_task(self._automatic.heal(), name=f"shadows:{self.name}:automatic")
+                stack.push_async_callback(_end, healing)
+                await loop.run(finished)
         finally:
             self._running = False
             if self._grace_over is not None:
@@ -334,12 +407,16 @@ class Worker:
     async def _all_done(self, cycled: Cycled) -> bool:
         if not cycled.unfinished:
             return True
+        resting = await self._automatic.resting(self._opened()[1].quota)
+        unfinished = cycled.unfinished - resting
+        if not unfinished:  # and nothing came while we looked
+            return await unfinished_tasks(self.shadow.store, self._link) == resting
         met = self._unknown.keys
-        if 0 < cycled.unfinished <= len(met):
+        if 0 < unfinished <= len(met):
             left = await standing(self.shadow.store, self._link, list(met))
             for key in met.keys() - left:
                 self._unknown.met(key)
-            if len(left) == cycled.unfinished:
+            if len(left) == unfinished:
                 known = {
                     name
                     for said in (
@@ -368,6 +445,20 @@ class Worker:
 def worker_name() -> str:
     """What a worker is called that was given no name."""
     return f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def _check_number(parameter: str, number: int) -> int:
+    if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+        raise ValueError(f"{parameter}={number!r}: a whole number, at least 1")
+    return number
+
+
+def _checked_fallback(given: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
+    if given is None:
+        return None
+    function = check_function(load_member(given) if isinstance(given, str) else given)
+    Plan(function, "fallback_task", DEFAULT_QUEUE)  # what it asks for is checked here
+    return function
 
 
 async def _end(task: asyncio.Task[None]) -> None:

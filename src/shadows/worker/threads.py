@@ -1,0 +1,57 @@
+"""Where `def` tasks run: threads, with the context of their run."""
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .job import Stop
+
+_LEAVING = (Stop.LEASE_LOST.value, Stop.SHUTDOWN.value)
+
+
+class Threads:
+    """The threads of one worker, each started when there is something to run."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix=f"shadows-{name}")
+
+    def close(self) -> None:
+        """Take nothing more; what runs is not waited for."""
+        self._pool.shutdown(wait=False)
+
+    async def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> object:
+        """Call a function in a thread, with the context variables of here, and answer what it returned.
+
+        A thread cannot be stopped: whoever cancels this waits until it has returned, unless the process ends or others run
+        the task.
+        """
+        context = contextvars.copy_context()
+        call = functools.partial(context.run, function, *args, **kwargs)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, call)
+        wish: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                if error.args and error.args[0] in _LEAVING:
+                    raise
+                wish = error
+        if wish is not None:
+            raise wish
+        result: object = future.result()
+        if inspect.isawaitable(result):  # a def that hands on a coroutine, as decorators do
+            return await result
+        return result
+
+    def called(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as an async one that runs it in a thread."""
+
+        @functools.wraps(function)
+        async def call(*args: Any, **kwargs: Any) -> object:
+            return await self.run(function, args, kwargs)
+
+        return call
