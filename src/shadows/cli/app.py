@@ -3,6 +3,7 @@
 What a command needs is imported inside it, so that help and completion, which run at every press of a key, are quick.
 """
 
+import inspect
 import os
 import sys
 from importlib.metadata import version as _installed
@@ -54,7 +55,9 @@ def version() -> None:
 
 @app.command(rich_help_panel=_OTHER)
 def demo(
-    speed: Annotated[float, typer.Option(help="How fast: 2 is twice as fast.", min=0.1, max=20)] = 1.0,
+    speed: Annotated[
+        float, typer.Option(metavar="N", help="How fast: 2 is twice as fast.", min=0.1, max=20)
+    ] = 1.0,
 ) -> None:
     """Show tasks run on the embedded engine: at once, later, retried, chained, again and again. Takes a few seconds."""
     import asyncio
@@ -62,6 +65,19 @@ def demo(
     from .demo import show
 
     asyncio.run(show(speed))
+
+
+def _flow(group: typer.Typer) -> None:
+    """Have each paragraph of a help text flow over the width of the terminal, not break where its source does."""
+    for command in group.registered_commands:
+        paragraphs = inspect.cleandoc((command.callback and command.callback.__doc__) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _flow(inner.typer_instance)
+
+
+_flow(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
