@@ -4,7 +4,6 @@ What a command needs is imported inside it, so that help and completion, which r
 """
 
 import inspect
-import os
 import sys
 from importlib.metadata import version as _installed
 from typing import Annotated, Any
@@ -43,9 +42,6 @@ app.add_typer(builtin, name="tasks", rich_help_panel=_WORK)
 app.add_typer(workers, name="workers", rich_help_panel=_SEE)
 app.add_typer(dead, name="dead", rich_help_panel=_OPERATE)
 
-BROKEN_PIPE = 141
-"""As a shell reports who was ended by the signal."""
-
 
 @app.command(rich_help_panel=_OTHER)
 def version() -> None:
@@ -67,17 +63,11 @@ def demo(
     asyncio.run(show(speed))
 
 
-def _flow(group: typer.Typer) -> None:
-    """Have each paragraph of a help text flow over the width of the terminal, not break where its source does."""
-    for command in group.registered_commands:
-        paragraphs = inspect.cleandoc((command.callback and command.callback.__doc__) or "").split("\n\n")
-        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    for inner in group.registered_groups:
-        if inner.typer_instance is not None:
-            _flow(inner.typer_instance)
-
-
-_flow(app)
+for group in (app, builtin, workers, dead):
+    for entry in group.registered_commands:
+        # A paragraph flows over the width of the terminal, and does not break where its source does.
+        paragraphs = inspect.cleandoc((entry.callback and entry.callback.__doc__) or "").split("\n\n")
+        entry.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -85,12 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0, 1 where something failed, 2 where what was given cannot be used, 130 where it was interrupted.
     """
-    code = run(sys.argv[1:] if arguments is None else arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = _quiet()
-    sys.exit(code)
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
@@ -118,9 +103,3 @@ def _complain(message: object, code: int) -> int:
     text = " ".join(str(message).split())
     typer.echo(f"shadows: {text}", err=True)
     return code
-
-
-def _quiet() -> int:
-    """Nobody reads what we write any more: write nothing else, at the interpreter's end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN_PIPE

@@ -20,10 +20,8 @@ def duration(text: str | timedelta) -> timedelta:
         raise typer.BadParameter(str(error)) from None
 
 
-def instant(text: str | datetime) -> datetime:
+def instant(text: str) -> datetime:
     """An instant option's value."""
-    if isinstance(text, datetime):
-        return text
     try:
         return parse_instant(text)
     except ValueError as error:
