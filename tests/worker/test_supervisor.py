@@ -128,7 +128,7 @@ def fleet(name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for command in fleet.commands:
         if command.poll() is None:
             command.terminate()
-        command.communicate()
+            command.communicate()
 
 
 @pytest.fixture
