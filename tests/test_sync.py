@@ -283,7 +283,7 @@ class TestLife:
             await asyncio.Event().wait()
 
         async def until_it_is_shut() -> None:
-            while sync._shadow._batcher is not None:
+            while sync._shadow._batcher is not None:  # noqa: ASYNC110 - it has no event, and `until` takes a moment too long
                 await asyncio.sleep(0)
             raise ShadowError("not open")
 
