@@ -85,7 +85,8 @@ class TestReplace:
             assert ran == ["new"]
 
     async def test_where_nothing_stands_it_adds(self, shadows: Shadow) -> None:
-        execution = await shadows.replace("note" if shadows.register(note) else note, None, "k")("new")
+        shadows.register(note)
+        execution = await shadows.replace("note", None, "k")("new")
         assert execution.disposition is Disposition.SCHEDULED
         await work(shadows)
         assert ran == ["new"]
@@ -113,9 +114,10 @@ class TestReplace:
     async def test_a_key_and_an_instant_are_needed(self, shadows: Shadow) -> None:
         with pytest.raises(TypeError):
             shadows.replace(note)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-        for key in (None, ""):
+        keys: list[Any] = [None, ""]
+        for key in keys:
             with pytest.raises(InvalidName):
-                shadows.replace(note, None, key)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+                shadows.replace(note, None, key)
         with pytest.raises(KeyError, match="no task is called 'nothing'"):
             shadows.replace("nothing", None, "k")
         with pytest.raises(ValueError, match="has no timezone"):
@@ -130,7 +132,7 @@ class TestTaskCall:
 
     async def test_its_key_and_instant_are_fixed_when_it_is_made(self, shadows: Shadow) -> None:
         before = datetime.now(UTC)
-        make = shadows.call("note" if shadows.register(note) else note)
+        make = shadows.call(note)
         first, second = make(1), make(what=2)
         assert first.key != second.key
         assert before - timedelta(milliseconds=1) <= first.when <= datetime.now(UTC)
@@ -160,7 +162,7 @@ class TestTaskCall:
         with pytest.raises(TypeError, match="'shadows' is injected where the task runs"):
             shadows.call(injected)(1, shadows)
         with pytest.raises(TypeError, match="'shadows' is injected where the task runs"):
-            shadows.add(injected)(1, shadows=shadows)
+            await shadows.add(injected)(1, shadows=shadows)
         with pytest.raises(KeyError, match="no task is called 'nothing'"):
             shadows.call("nothing")
         with pytest.raises(InvalidTask):
@@ -371,6 +373,26 @@ class TestExpires:
         await shadows.add_many([TaskCall(note, (1,), {}, "d", LATER, expires=expires)])
         await shadows.add(note, LATER, "e")(1)
         assert [await self.expiry(shadows, key) for key in "abcde"] == [*[expires] * 4, None]
+
+    async def test_the_answer_says_when(self, shadows: Shadow) -> None:
+        expires = LATER + timedelta(microseconds=1)
+        assert (await shadows.add(note, LATER, expires=expires)(1)).expires == expires
+        assert (await shadows.add(note, LATER, expires=timedelta(hours=1))(1)).expires == LATER + timedelta(
+            hours=1
+        )
+        assert (await shadows.add(note, LATER)(1)).expires is None
+        made = await shadows.schedule(
+            Execution[Any](shadows, "k", "note", args=(1,), when=LATER, expires=expires)
+        )
+        assert await self.expiry(shadows, "k") == made.expires == expires
+
+    async def test_what_expired_before_there_were_clocks_has_expired(self, shadows: Shadow) -> None:
+        before = datetime(1969, 1, 1, tzinfo=UTC)
+        for key, expires in (("a", datetime(1970, 1, 1, tzinfo=UTC)), ("b", before + timedelta(hours=1))):
+            await shadows.replace(note, before, key, expires=expires)(1)
+            found = await self.expiry(shadows, key)
+            assert found is not None
+            assert found < datetime(1970, 1, 2, tzinfo=UTC)
 
     async def test_a_delta_counts_from_the_instant_it_is_due(self, name: str, url: str) -> None:
         clock = ControlledClock(datetime(2030, 1, 1, tzinfo=UTC))

@@ -2,9 +2,9 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -22,11 +22,13 @@ from shadows import (
     ServerUnreachable,
     Shadow,
     ShadowError,
+    TaskCall,
     Worker,
 )
 from shadows import strike_list as strike_list_module
 from shadows.payload.values import encode_value
 from shadows.protocol.execution import Stand
+from shadows.protocol.strikes import Listed, look
 from shadows.strikes import Rules, Strike, arguments_of
 from shadows.testing import ControlledClock
 from tests.support.proxy import Proxy, command
@@ -60,7 +62,8 @@ def dead(name: str, redis: Redis) -> Dead:
 
     async def read() -> dict[str, str]:
         found: dict[str, str] = {}
-        for letter in (await redis.hgetall(f"{{{name}}}:dead")).values():
+        letters = cast("dict[bytes, bytes]", await redis.hgetall(f"{{{name}}}:dead"))
+        for letter in letters.values():
             reason, _, size, _, tail = letter.split(b"/", 4)
             found[tail[: int(size)].decode()] = reason.decode()
         return found
@@ -328,6 +331,19 @@ class TestAdding:
         await work(shadows)
         assert sorted(ran) == [*range(100), *range(351, 500)]
 
+    async def test_what_was_handed_over_is_taken_back_where_drawing_fails(
+        self, shadows: Shadow, dead: Dead
+    ) -> None:
+        await shadows.strike(send, "customer", "==", 0)
+
+        def calls() -> Iterator[TaskCall]:
+            yield from (shadows.call(send, key=str(n))(n) for n in range(2))
+            raise LookupError("no more")
+
+        with pytest.raises(LookupError):
+            await shadows.add_many(calls(), chunk_size=2)
+        assert await dead() == {"0": "stricken"}
+
     async def test_a_server_that_takes_no_writes_is_overloaded(self, name: str) -> None:
         with running("valkey") as server:
             async with Shadow(name, server.url) as shadows:
@@ -378,9 +394,8 @@ class TestLearning:
     ) -> None:
         async with Shadow(name, proxy.url) as shadows:
             looks = 0
-            look = strike_list_module.look
 
-            async def counted(*arguments: Any) -> Any:
+            async def counted(*arguments: Any) -> Listed:
                 nonlocal looks
                 looks += 1
                 return await look(*arguments)
@@ -391,6 +406,38 @@ class TestLearning:
             assert looks == 1
             await work(shadows)
         assert ran == list(range(20))
+
+    async def test_a_version_that_is_known_is_not_looked_at_again(self, name: str, proxy: Proxy) -> None:
+        async with Shadow(name, proxy.url) as shadows:
+            await shadows.strike(send)
+            proxy.forget()
+            await shadows.strikes.refresh(1)
+            assert proxy.commands == []
+            await shadows.strikes.refresh(2)
+            assert proxy.commands == ["EVALSHA"]
+
+    async def test_a_look_that_a_fork_left_behind_is_made_anew(self, shadows: Shadow) -> None:
+        parents = asyncio.new_event_loop()
+        shadows.strikes._looking = parents.create_future()  # pyright: ignore[reportPrivateUsage]
+        parents.close()
+        shadows.strikes.heard(99)
+        assert (await shadows.add(send)(1)).disposition is Disposition.SCHEDULED
+
+    async def test_while_it_adds_a_client_learns_for_nothing(self, name: str, proxy: Proxy) -> None:
+        async with Shadow(name, proxy.url) as shadows:
+            await shadows.add(send)(1)
+            proxy.forget()
+            for n in range(5):
+                await shadows.add(send)(n)
+            assert proxy.commands == ["EVALSHA"] * 5
+
+    async def test_those_who_add_many_look_before_they_do(self, shadows: Shadow, another: Shadow) -> None:
+        await shadows.strike(send, "customer", "<", 2)
+        await another.add(poll)(1)
+        executions = await another.add_many([another.call(send)(n) for n in range(4)])
+        assert [execution.disposition is Disposition.STRUCK for execution in executions] == [
+            *(True, True, False, False)
+        ]
 
     async def test_it_waits_for_what_was_stricken_so_far(self, shadows: Shadow, another: Shadow) -> None:
         await shadows.strike(send, "customer", "==", 7)
@@ -437,7 +484,7 @@ class TestLearning:
             encode_value([1, "", "==", None]),
             encode_value(1),
         ):
-            await redis.hset(f"{{{name}}}:strikes", field, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await redis.hset(f"{{{name}}}:strikes", field, "1")  # pyright: ignore[reportArgumentType]
         await shadows.strike(send)
         assert [str(strike) for strike in shadows.strike_list] == ["send"]
         assert sum("strike cannot be read" in text for text in caplog.messages) == 4
@@ -467,7 +514,7 @@ class TestRunning:
             await shadows.strike(send)
             adding = Shadow(shadows.name, shadows.store.address._url)  # pyright: ignore[reportPrivateUsage]
             async with adding:
-                adding.strikes._take(strike_list_module.Listed(1, []))  # pyright: ignore[reportPrivateUsage]  # one that does not know
+                adding.strikes._take(Listed(1, []))  # pyright: ignore[reportPrivateUsage]  # one that does not know
                 await adding.add(send, key="after")(2)
             await until(lambda: dead_has(dead, "after"))
             run.cancel()

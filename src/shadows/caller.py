@@ -244,7 +244,7 @@ class Caller:
         return await self._delivery.accept_many(map(self._prepared, calls), chunk_size, Mode.REPLACE)
 
     async def schedule(self, execution: Execution[Any]) -> Execution[Any]:
-        """Have an execution accepted that was made by hand, with the key, task, arguments, queue and instant it names.
+        """Have an execution accepted that was made by hand, with the key, task, arguments, queue and instants it names.
 
         Returns:
             The same; its disposition and state say what became of it.
@@ -253,7 +253,13 @@ class Caller:
             KeyError: no task has its name.
             As `add`.
         """
-        build = self._builder(execution.function_name, execution.when, execution.queue or None, Mode.ADD)
+        build = self._builder(
+            execution.function_name,
+            execution.when,
+            execution.queue or None,
+            Mode.ADD,
+            expires=execution.expires,
+        )
         ready = build(check_key(execution.key), execution.args, execution.kwargs)
         answered = await self._delivery.accept(ready)
         execution.disposition, execution.state = answered.disposition, answered.state

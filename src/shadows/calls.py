@@ -39,6 +39,7 @@ class Prepared:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     due_us: int
+    expires_us: int = 0
 
     def bearing(self, headers: dict[str, str] | None) -> "Prepared":
         """The same with headers that travel with it: of a trace."""
@@ -59,6 +60,7 @@ class Prepared:
             when=as_datetime(self.due_us),
             disposition=disposition,
             state=state,
+            expires=as_datetime(self.expires_us) if self.expires_us else None,
         )
 
 
@@ -146,7 +148,7 @@ def prepare(
     if isinstance(expires, timedelta):
         expires_us = max(due_us, now_us) + expires // timedelta(microseconds=1)
     elif expires is not None:
-        expires_us = as_instant_us(expires)
+        expires_us = max(as_instant_us(expires), 1)  # (0 is never)
     call = encode_call(Call(plan.name, arguments, due_us, expires_us=expires_us))
     if len(call) > MAX_CALL_BYTES:
         raise ValueError(
@@ -154,4 +156,5 @@ def prepare(
             "data elsewhere and pass a reference to it"
         )
     instant_ms = 0 if when_us is None else -(-when_us // 1000)
-    return Prepared(plan, Item(key, queue, instant_ms, call, mode, unique), args, kwargs, due_us)
+    item = Item(key, queue, instant_ms, call, mode, unique)
+    return Prepared(plan, item, args, kwargs, due_us, expires_us)

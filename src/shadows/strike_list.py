@@ -113,9 +113,10 @@ class Strikes:
 
     async def keep_fresh(self) -> None:
         """Look again, all who ask meanwhile together; where the server does not answer, what is known still holds."""
-        if self._looking is not None:
+        loop = asyncio.get_running_loop()
+        if self._looking is not None and self._looking.get_loop() is loop:  # not one that a fork left behind
             return await asyncio.shield(self._looking)
-        self._looking = looking = asyncio.get_running_loop().create_future()
+        self._looking = looking = loop.create_future()
         try:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(PATIENCE):

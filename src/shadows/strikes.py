@@ -3,11 +3,13 @@
 import enum
 import inspect
 import logging
+import operator as operators
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from shadows.errors import PayloadError
+from shadows.payload.adapter import is_list
 from shadows.payload.values import decode_value, encode_value
 
 logger = logging.getLogger("shadows.strikes")
@@ -92,32 +94,36 @@ class Strike:
             PayloadError: something else was.
         """
         found = decode_value(field)
-        if isinstance(found, list) and len(parts := cast("list[Any]", found)) == 4:
-            function, parameter, operator, value = parts
-            if isinstance(function, str) and isinstance(parameter, str) and operator in list(Operator):
+        if is_list(found) and len(found) == 4:
+            function, parameter, operator, value = found
+            if (
+                isinstance(function, str)
+                and isinstance(parameter, str)
+                and isinstance(operator, str)
+                and operator in Operator
+            ):
                 return cls(function, parameter, Operator(operator), value)
         raise PayloadError("the stored strike is of no kind that this version knows")
 
     def matches(self, argument: object) -> bool:
         """Whether an argument is what is stricken; whatever its comparison raises means that it is not."""
-        value = self.value
-        match self.operator:
-            case Operator.EQUAL:
-                found = argument == value
-            case Operator.NOT_EQUAL:
-                found = argument != value
-            case Operator.GREATER:
-                found = cast("Any", argument) > value
-            case Operator.GREATER_OR_EQUAL:
-                found = cast("Any", argument) >= value
-            case Operator.LESS:
-                found = cast("Any", argument) < value
-            case Operator.LESS_OR_EQUAL:
-                found = cast("Any", argument) <= value
-            case Operator.BETWEEN:
-                lowest, highest = value
-                found = lowest <= argument <= highest
-        return bool(found)
+        return bool(_COMPARE[self.operator](argument, self.value))
+
+
+def _between(argument: Any, value: Any) -> bool:
+    least, greatest = value
+    return bool(least <= argument <= greatest)
+
+
+_COMPARE: Mapping[Operator, Callable[[Any, Any], object]] = {
+    Operator.EQUAL: operators.eq,
+    Operator.NOT_EQUAL: operators.ne,
+    Operator.GREATER: operators.gt,
+    Operator.GREATER_OR_EQUAL: operators.ge,
+    Operator.LESS: operators.lt,
+    Operator.LESS_OR_EQUAL: operators.le,
+    Operator.BETWEEN: _between,
+}
 
 
 def _range(value: object) -> list[object]:

@@ -1,6 +1,7 @@
 """What a shadow knows, and what its process knows of its name."""
 
 import gc
+import operator
 import re
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,7 +10,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from shadows import InvalidName, InvalidTask
+from shadows import InvalidName, InvalidTask, tasks
 from shadows.tasks import fail, sleep, standard_tasks, trace
 from shadows.tasks.registry import Registry
 
@@ -250,5 +251,5 @@ class TestBuiltIn:
             del registry["trace"]
 
     def test_nothing_else_is_there(self) -> None:
-        with pytest.raises(ImportError, match="cannot import name 'nothing'"):
-            from shadows.tasks import nothing  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]  # noqa: F401
+        with pytest.raises(AttributeError, match=r"module 'shadows\.tasks' has no attribute 'nothing'"):
+            operator.attrgetter("nothing")(tasks)

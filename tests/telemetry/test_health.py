@@ -134,6 +134,7 @@ class Nowhere:
     """An address at which nothing is."""
 
     embedded = False
+    credentials = None
     shown = "nowhere"
 
     def locate(self) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 from shadows import (
+    Agenda,
     CurrentExecution,
     CurrentShadow,
     CurrentWorker,
@@ -15,15 +16,20 @@ from shadows import (
     Disposition,
     Execution,
     ExecutionState,
+    Operator,
     Perpetual,
     Retry,
     Shadow,
     Shared,
+    StrikeList,
     SyncExecution,
     SyncShadow,
+    TaskCall,
     TaskKey,
     Worker,
 )
+from shadows.tasks import sleep, trace
+from shadows.testing import assert_task_count
 
 
 class Pool: ...
@@ -130,6 +136,67 @@ async def adding(shadows: Shadow, when: datetime) -> None:
     shadows.add(3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
+async def replacing(shadows: Shadow, when: datetime) -> None:
+    assert_type(await shadows.replace(greet, when, "k")("Jane", loud=True), Execution[str])
+    assert_type(await shadows.replace(greet, None, key="k", queue="mail")("Jane"), Execution[str])
+    assert_type(await shadows.replace(later, when, "k", unique_for=timedelta(hours=1))(1), Execution[int])
+    assert_type(await shadows.replace(add_up, when, "k", expires=timedelta(hours=1))(1), Execution[int])
+    assert_type(await shadows.replace("greet", when, "k")(1, whatever=2), Execution[Any])
+    assert_type(await shadows.add(greet, unique_for=timedelta(1), expires=when)("Jane"), Execution[str])
+
+    shadows.replace(greet)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    shadows.replace(greet, when)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    shadows.replace(greet, when, None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await shadows.replace(greet, when, "k")()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await shadows.replace(greet, when, "k")(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    shadows.add(greet, unique_for=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    shadows.add(greet, expires="tomorrow")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+async def many(shadows: Shadow, when: datetime) -> None:
+    call = shadows.call(greet, when, "k", expires=when)("Jane", loud=True)
+    assert_type(call, TaskCall)
+    assert_type((call.key, call.when, call.function_name), tuple[str, datetime, str])
+    assert_type(shadows.call("greet")(1, whatever=2), TaskCall)
+    assert_type(shadows.call(injected)("Jane"), TaskCall)
+    assert_type(await shadows.add_many([call]), list[Execution[Any]])
+    assert_type(await shadows.add_many(shadows.call(add_up)(n) for n in range(3)), list[Execution[Any]])
+    assert_type(await shadows.replace_many((call,), chunk_size=10), list[Execution[Any]])
+    assert_type(await shadows.schedule(Execution[str](shadows, "k", "greet")), Execution[Any])
+
+    shadows.call(greet)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    shadows.call(greet)(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await shadows.add_many([greet])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await shadows.add_many(call)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def scattering(shadows: Shadow, agenda: Agenda, when: datetime) -> None:
+    assert_type(agenda.add(greet, key="k")("Jane", loud=True), None)
+    assert_type(agenda.add("greet")(1, whatever=2), None)
+    assert_type(await agenda.scatter(shadows, over=timedelta(hours=1), start=when), list[Execution[Any]])
+
+    agenda.add(greet)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await agenda.scatter(shadows, over=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def striking(shadows: Shadow) -> None:
+    await shadows.strike(greet)
+    await shadows.strike("greet", "name", Operator.NOT_EQUAL, "Jane")
+    await shadows.restore(None, "n", "between", (1, 3))
+    async with StrikeList(url="memory://", name="orders") as strikes:
+        await strikes.strike(parameter="n", operator="<", value=3)
+        assert_type(strikes.is_stricken({"n": 1}), bool)
+        await strikes.strike(greet)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await shadows.strike(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def built_in(shadows: Shadow) -> None:
+    assert_type(await shadows.add(trace)("it works"), Execution[None])
+    assert_type(await shadows.add(sleep)(1.5), Execution[None])
+    assert_type(await assert_task_count(shadows, trace, count=1), None)
+    await shadows.add(trace)()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
 async def executions(shadows: Shadow) -> None:
     execution = await shadows.add(greet)("Jane")
     assert_type(await execution.get_result(), str)
@@ -159,6 +226,10 @@ def blocking(shadows: SyncShadow, when: datetime) -> None:
     assert_type(shadows.add("greet")(), SyncExecution[Any])
     assert_type(shadows.cancel("k"), bool)
     assert_type(shadows.get_execution("k"), SyncExecution[Any] | None)
+    assert_type(shadows.replace(greet, when, "k")("Jane"), SyncExecution[str])
+    assert_type(shadows.replace("greet", when, "k")(1), SyncExecution[Any])
+    assert_type(shadows.call(greet)("Jane"), TaskCall)
+    assert_type(shadows.add_many([shadows.call(greet)("Jane")]), list[SyncExecution[Any]])
     with SyncShadow("orders", "memory://") as opened:
         assert_type(opened, SyncShadow)
 
