@@ -7,7 +7,7 @@ has the whole server to itself. A test that stops, configures or overloads a ser
 
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from tests.support.canary import CANARY
 from tests.support.leaks import leaks, leftovers, remove
 from tests.support.proxy import Authority, Proxy
 from tests.support.servers import ENGINES, VALKEY, EngineMissing, Server, find, running, version_of
@@ -44,6 +45,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         metafunc.parametrize("server", _engines(metafunc.config), indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail every test of whose output the canary is a part: no password may be written anywhere."""
+    report = yield
+    if any(CANARY in text for _, text in report.sections):
+        report.outcome = "failed"
+        report.longrepr = f"the password {CANARY!r} was written to the output or the logs"
+    return report
 
 
 def _engines(config: pytest.Config) -> list[str]:

@@ -49,10 +49,11 @@ from shadows.errors import (
 from shadows.execution import Disposition, Execution, ExecutionState
 from shadows.letters import DeadLetter
 from shadows.shadow import Shadow
-from shadows.snapshot import Counts, FunctionCounts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
+from shadows.snapshot import Counts, QueueCounts, RunningExecution, Snapshot, WorkerInfo
 from shadows.strike_list import StrikeList
 from shadows.strikes import Operator
 from shadows.sync import SyncExecution, SyncShadow
+from shadows.tally import FunctionCounts
 from shadows.tasks.logged import Logged
 from shadows.worker import Worker
 

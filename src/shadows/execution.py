@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypedDict, cast
+from typing import Any, Literal, Protocol, TypedDict, cast, overload
 
 from shadows.clock import as_datetime, as_instant_us
 from shadows.errors import ExecutionCancelled, PayloadError, ResultUnavailable, ShadowError, TaskFailed
@@ -170,14 +170,27 @@ class Execution[R]:
         self.update(await self._source.find(self.key))
         return self
 
+    @overload
     def then[**P](
         self,
-        function: Callable[P, Any] | str,
+        function: Callable[P, Any],
         when: datetime | None = None,
         key: str | None = None,
         *,
         queue: str | None = None,
-    ) -> Callable[P, str]:
+    ) -> Callable[P, str]: ...
+    @overload
+    def then(
+        self, function: str, when: datetime | None = None, key: str | None = None, *, queue: str | None = None
+    ) -> Callable[..., str]: ...
+    def then(
+        self,
+        function: Callable[..., Any] | str,
+        when: datetime | None = None,
+        key: str | None = None,
+        *,
+        queue: str | None = None,
+    ) -> Callable[..., str]:
         """Have another task follow this one's success: `CurrentExecution().then(send, key="k")(address)`; answers its key.
 
         It is scheduled in the same step that records the success, or not at all: nothing follows a run that fails, is

@@ -13,7 +13,7 @@ from shadows.payload.outcomes import decode_record
 from shadows.protocol import letters as protocol
 from shadows.protocol.execution import Found, Stand, split_blob, unique_ms
 from shadows.protocol.letters import Letter, Requeued
-from shadows.snapshot import View
+from shadows.view import View
 
 
 @dataclass(frozen=True, slots=True)

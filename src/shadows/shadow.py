@@ -23,11 +23,12 @@ from shadows.protocol.execution import Cancelled, Found, cancel, find
 from shadows.protocol.keys import check_key, check_queue
 from shadows.protocol.operator import ALL, clear, pause, purge, resume
 from shadows.protocol.store import Store
-from shadows.snapshot import Snapshot, View, WorkerInfo, list_workers, take_snapshot
+from shadows.snapshot import Snapshot, WorkerInfo, list_workers, take_snapshot
 from shadows.strike_list import Strikes
 from shadows.strikes import Operator, Strike, check_parameter
 from shadows.tasks.registry import Registry
 from shadows.telemetry.meter import Meter
+from shadows.view import View
 
 
 class Shadow(Caller):

@@ -1,29 +1,18 @@
 """Snapshot: what a shadow holds at an instant, who works on it, and how much there is of which task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shadows.clock import as_datetime
-from shadows.errors import PayloadError
-from shadows.execution import Execution, Source
-from shadows.payload.call import decode_call
-from shadows.payload.heads import function_name
-from shadows.protocol.connection import Link
-from shadows.protocol.execution import Found, Stand, split_blob
-from shadows.protocol.look import MOST_ITEMS, Ask, Kind, Standing, Totals, crew, look
+from shadows.execution import Execution
+from shadows.protocol.execution import Found, Stand
+from shadows.protocol.look import Kind, Standing, Totals, crew, look
 from shadows.protocol.operator import ALL
-from shadows.protocol.store import Store
+from shadows.tally import SAMPLE, FunctionCounts, by_function, read_on, sample
+from shadows.view import Listing, View
 
-SAMPLE = 10_000
-"""How many unfinished tasks are counted by function; beyond, it is a sample of about so many."""
-RUN = 10
-"""How many neighbours a sample takes from one place."""
-HEAD = 1024
-"""Bytes of a call that are read to count it: its function stands in front."""
-UNREADABLE = "?"
-"""What `by_function` calls a task whose call cannot be read."""
 _STANDS = {Kind.DUE: Stand.SCHEDULED, Kind.WAITING: Stand.WAITING, Kind.READY: Stand.QUEUED}
 
 
@@ -46,18 +35,6 @@ class QueueCounts:
     running: int
     latency: timedelta | None
     paused: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCounts:
-    """How many unfinished executions one task has, and the first and last instants at which the queued ones are to run."""
-
-    total: int
-    running: int
-    queued: int
-    """Scheduled, waiting or ready."""
-    oldest_queued: datetime | None
-    latest_queued: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,31 +95,6 @@ class Snapshot:
     sampled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """From where a shadow is looked at."""
-
-    source: Source
-    store: Store
-    link: Link
-    stamp: bytes
-    silence_ms: int
-    """For how long a living worker may be silent."""
-
-
-@dataclass(slots=True)
-class _List:
-    """What was read of one kind, and where it goes on."""
-
-    kind: Kind
-    queue: str
-    start: bytes | str = "-"
-    items: list[Standing] = field(default_factory=list[Standing])
-
-    def ask(self, most: int) -> Ask:
-        return Ask(self.kind, self.queue, self.start, min(most, MOST_ITEMS))
-
-
 async def take_snapshot(view: View, limit: int) -> Snapshot:
     """See `Shadow.snapshot`."""
     if limit < 0:
@@ -152,7 +104,7 @@ async def take_snapshot(view: View, limit: int) -> Snapshot:
     sampled = totals.unfinished > SAMPLE
     # In the order in which a task goes its way: one that moved on while this was read is seen, and as what it is now.
     found = {item.key: item for each in lists for item in each.items if item.key}
-    counted = await _sample(view, totals) if sampled else await _rest(view, lists)
+    counted = await sample(view, totals) if sampled else await read_on(view, lists)
     workers = await list_workers(view)
     return Snapshot(
         as_datetime(totals.now_ms * 1000),
@@ -162,7 +114,7 @@ async def take_snapshot(view: View, limit: int) -> Snapshot:
         workers,
         Counts(totals.scheduled, totals.ready, totals.running, totals.waiting, totals.dead),
         _queues(totals),
-        _by_function(counted),
+        by_function(counted),
         sampled,
     )
 
@@ -180,20 +132,20 @@ async def list_workers(view: View) -> list[WorkerInfo]:
     return sorted(infos, key=lambda info: info.name)
 
 
-def _lists(queues: Sequence[str]) -> list[_List]:
+def _lists(queues: Sequence[str]) -> list[Listing]:
     return [
-        _List(Kind.DUE, ""),
-        _List(Kind.WAITING, ""),
-        *(_List(Kind.READY, queue) for queue in queues),
-        *(_List(Kind.RUNNING, queue) for queue in queues),
+        Listing(Kind.DUE, ""),
+        Listing(Kind.WAITING, ""),
+        *(Listing(Kind.READY, queue) for queue in queues),
+        *(Listing(Kind.RUNNING, queue) for queue in queues),
     ]
 
 
-async def _read(view: View, lists: list[_List], limit: int) -> Totals:
+async def _read(view: View, lists: list[Listing], limit: int) -> Totals:
     """Read up to `limit` of each; what was counted in the first look."""
     first: Totals | None = None
     while True:
-        open_ = [each for each in lists if each.start and (first is None or len(each.items) < limit)]
+        open_ = [each for each in lists if each.end and (first is None or len(each.items) < limit)]
         asks = [each.ask(limit - len(each.items)) for each in open_]
         if first is not None and not asks:
             return first
@@ -204,49 +156,7 @@ async def _read(view: View, lists: list[_List], limit: int) -> Totals:
             lists += [each for each in _lists(sorted(added)) if each.queue]
         for each, page in zip(open_, pages, strict=True):
             each.items += page.items
-            each.start = page.end
-
-
-async def _rest(view: View, lists: list[_List]) -> list[Standing]:
-    """All unfinished tasks: those that were read, and the heads of the others."""
-    items = [item for each in lists for item in each.items]
-    while open_ := [each for each in lists if each.start]:
-        asks = [each.ask(MOST_ITEMS) for each in open_]
-        _, pages = await look(view.store, view.link, asks, cut=HEAD, stamp=view.stamp)
-        for each, page in zip(open_, pages, strict=True):
-            items += page.items
-            each.start = page.end
-    return items
-
-
-async def _sample(view: View, totals: Totals) -> list[Standing]:
-    """The heads of some of the unfinished tasks: a few neighbours each, from evenly spaced places."""
-    asks: list[Ask] = []
-
-    def share(many: int) -> int:
-        return -(-many * SAMPLE // (totals.unfinished * RUN))
-
-    places = share(totals.scheduled)
-    asks += [Ask(Kind.DUE, "", f"@{place * totals.scheduled // places}", RUN) for place in range(places)]
-    for queue, depth in totals.queues.items():
-        if depth.oldest_ms is not None:
-            places, span = share(depth.ready), totals.server_ms - depth.oldest_ms
-            asks += [
-                Ask(Kind.READY, queue, f"{depth.oldest_ms + place * span // places}-0", RUN)
-                for place in range(places)
-            ]
-        asks.append(Ask(Kind.RUNNING, queue, most=min(MOST_ITEMS, share(depth.running) * RUN)))
-    asks.append(Ask(Kind.WAITING, most=min(MOST_ITEMS, share(totals.waiting) * RUN)))
-    items: list[Standing] = []
-    while asks:
-        batch, room = 0, MOST_ITEMS
-        while batch < len(asks) and asks[batch].most <= room:
-            room -= asks[batch].most
-            batch += 1
-        _, pages = await look(view.store, view.link, asks[:batch], cut=HEAD, stamp=view.stamp)
-        items += [item for page in pages for item in page.items]
-        del asks[:batch]
-    return items
+            each.end = page.end
 
 
 def _future(view: View, items: list[Standing], limit: int) -> list[Execution[Any]]:
@@ -297,40 +207,3 @@ def _queues(totals: Totals) -> dict[str, QueueCounts]:
         )
         for queue, depth in totals.queues.items()
     }
-
-
-def _by_function(items: list[Standing]) -> dict[str, FunctionCounts]:
-    running: dict[str, int] = {}
-    queued: dict[str, list[datetime]] = {}
-    for item in {(item.key or id(item)): item for item in items}.values():
-        name, when = _facts(item)
-        if item.kind is Kind.RUNNING:
-            running[name] = running.get(name, 0) + 1
-        else:
-            queued.setdefault(name, []).append(when)
-    return {
-        name: FunctionCounts(
-            running.get(name, 0) + len(times),
-            running.get(name, 0),
-            len(times),
-            min(times, default=None),
-            max(times, default=None),
-        )
-        for name in sorted(running.keys() | queued)
-        for times in [queued.get(name, [])]
-    }
-
-
-def _facts(item: Standing) -> tuple[str, datetime]:
-    """The name of its task, and when it is to run."""
-    placed = as_datetime(item.instant_ms * 1000)
-    try:
-        attempt, _, data = split_blob(item.blob)
-    except ValueError:
-        return UNREADABLE, placed
-    try:
-        call = decode_call(data)
-    except PayloadError:
-        return function_name(data) or UNREADABLE, placed
-    again = item.kind is Kind.DUE and attempt > 1
-    return call.function, placed if again else as_datetime(call.when_us)

@@ -1,7 +1,7 @@
 """A shadow on a real server, its worker, and a clock that the test moves."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sized
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -52,9 +52,21 @@ async def running(worker: Worker) -> AsyncGenerator[None]:
             await run
 
 
-async def stands(execution: Execution[Any], state: ExecutionState) -> bool:
+async def stands(execution: Execution[Any] | None, state: ExecutionState) -> bool:
     """Whether the execution is in that state by now."""
-    return (await execution.sync()).state is state
+    return execution is not None and (await execution.sync()).state is state
+
+
+async def scheduled_at(execution: Execution[Any] | None, when: datetime) -> bool:
+    """Whether the execution waits for that instant."""
+    return (
+        execution is not None and await stands(execution, ExecutionState.SCHEDULED) and execution.when == when
+    )
+
+
+def has(items: Sized, count: int) -> bool:
+    """Whether there are so many."""
+    return len(items) == count
 
 
 def ending(

@@ -1,6 +1,7 @@
 """Running at the instants that a cron expression names, where clocks are changed too."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ import pytest
 from shadows import Cron, Execution, ExecutionState, InvalidTask, Perpetual, Retry, Shadow, Worker
 from shadows.clock import as_datetime, as_instant_us
 from shadows.testing import ControlledClock
-from tests.dependencies.conftest import START, ending, running, stands
+from tests.dependencies.conftest import START, ending, has, running, scheduled_at
 from tests.support.waiting import until
 
 
@@ -186,10 +187,11 @@ class TestClockChanges:
             async with Worker(timed) as worker, running(worker):
                 execution = await until(lambda: timed.get_execution("report"))
                 for due in ("27 02:30+0200", "28 02:30+0100"):
-                    await until(lambda due=due: due_at(execution, zone, due))
+                    await until(partial(due_at, execution, zone, due))
+                    assert execution is not None
                     while clock.now < (execution.when or START):
                         await clock.advance(minutes=30)
-                    await until(lambda due=due: due in runs)
+                    await until(partial(runs.__contains__, due))
             await timed.cancel("report")
         assert runs == ["27 02:30+0200", "28 02:30+0100"]
 
@@ -211,9 +213,9 @@ class TestRuns:
                     execution = await until(lambda: one.get_execution("tick"))
                     for n in range(1, 7):
                         due = START + timedelta(minutes=5 * n)
-                        await until(lambda due=due: scheduled_at(execution, due))
+                        await until(partial(scheduled_at, execution, due))
                         await clock.advance(minutes=5)
-                        await until(lambda n=n: len(runs) == n)
+                        await until(partial(has, runs, n))
                     await until(lambda: scheduled_at(execution, START + timedelta(minutes=35)))
             await one.cancel("tick")
         assert runs == [START + timedelta(minutes=5 * n) for n in range(1, 7)]
@@ -254,7 +256,7 @@ class TestRuns:
         asked: list[int] = []
         cron = Cron("@hourly")
         cron.after(timedelta(seconds=1))
-        await cron.follow(ending(1, None, 0, next_run=lambda at_us, *_: asked.append(at_us)))  # type: ignore[arg-type, func-returns-value]  # pyright: ignore[reportArgumentType]
+        await cron.follow(ending(1, None, 0, next_run=lambda at_us, *_: asked.append(at_us)))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         assert asked == [1_000_000]
 
     async def test_by_hand_it_begins_when_it_is_added_and_retries_come_first(
@@ -296,10 +298,7 @@ class TestRuns:
             shadows.register(task)
 
 
-async def scheduled_at(execution: Execution[Any], when: datetime) -> bool:
-    return await stands(execution, ExecutionState.SCHEDULED) and execution.when == when
-
-
-async def due_at(execution: Execution[Any], zone: ZoneInfo, when: str) -> bool:
+async def due_at(execution: Execution[Any] | None, zone: ZoneInfo, when: str) -> bool:
+    assert execution is not None
     await execution.sync()
     return execution.when is not None and execution.when.astimezone(zone).strftime("%d %H:%M%z") == when

@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -28,7 +29,7 @@ from shadows.protocol.acquire import Claim, Need
 from shadows.tasks.plan import Plan
 from shadows.testing import ControlledClock
 from shadows.worker.recipe import Recipe, outer_dependencies
-from tests.dependencies.conftest import START, running, stands
+from tests.dependencies.conftest import START, has, running, stands
 from tests.support.waiting import until
 
 SECOND = timedelta(seconds=1)
@@ -83,7 +84,7 @@ class TestForms:
 
     @pytest.mark.parametrize(("kind", "need"), [(Cooldown, Need.COOLDOWN), (Debounce, Need.DEBOUNCE)])
     def test_windows(self, kind: Any, need: Need) -> None:
-        keyword = {"window" if kind is Cooldown else "settle": SECOND}
+        keyword: dict[str, Any] = {"window" if kind is Cooldown else "settle": SECOND}
 
         async def whole(limit: Any = kind(SECOND)) -> None: ...
         async def keyed(limit: Any = kind(**keyword)) -> None: ...
@@ -259,7 +260,7 @@ class TestFleet:
         executions = [await shadows.add(task)(n) for n in range(5)]
         async with Worker(shadows, concurrency=2) as worker, running(worker):
             for waiting in executions[1:]:
-                await until(lambda waiting=waiting: stands(waiting, ExecutionState.WAITING))
+                await until(partial(stands, waiting, ExecutionState.WAITING))
             await shadows.add(free)()
             await others.wait()
             assert len(entered) == 1
@@ -300,8 +301,8 @@ class TestFleet:
         executions = [await timed.add(task)() for _ in range(5)]
         async with Worker(timed) as worker, running(worker):
             for count in (2, 4, 5):
-                await until(lambda count=count: len(starts) == count)
-                await until(lambda count=count: all_but(executions, count))
+                await until(partial(has, starts, count))
+                await until(partial(all_but, executions, count))
                 await clock.advance(minutes=1)
         assert starts == [START + timedelta(minutes=n // 2) for n in range(5)]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shadows import CurrentShadow, Execution, ExecutionState, Perpetual, Retry, Shadow, TaskKey, Worker
+from shadows import CurrentShadow, ExecutionState, Perpetual, Retry, Shadow, TaskKey, Worker
 from shadows.protocol.outcomes import Outcome, succeeded_by
 from shadows.testing import ControlledClock
-from tests.dependencies.conftest import START, ending, running, stands
+from tests.dependencies.conftest import START, ending, running, scheduled_at, stands
 from tests.support.waiting import until
 
 SECOND = 1_000_000
@@ -230,7 +230,3 @@ class TestRuns:
         execution = await shadows.add(stop_me)()
         await worker.run_until_finished()
         assert (await execution.sync()).state is ExecutionState.CANCELLED
-
-
-async def scheduled_at(execution: Execution[Any], when: datetime) -> bool:
-    return await stands(execution, ExecutionState.SCHEDULED) and execution.when == when

@@ -1,6 +1,7 @@
 """Trying again after a failure: how often, and when."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,6 @@ import pytest
 
 from shadows import (
     Depends,
-    Execution,
     ExecutionState,
     ExponentialRetry,
     Perpetual,
@@ -22,7 +22,7 @@ from shadows import (
 from shadows.dependencies.behaviour import Decision
 from shadows.protocol.outcomes import Kind, Outcome
 from shadows.testing import ControlledClock
-from tests.dependencies.conftest import START, ending, running, stands
+from tests.dependencies.conftest import START, ending, has, running, scheduled_at, stands
 from tests.support.waiting import until
 
 BOOM = ValueError("boom")
@@ -208,8 +208,8 @@ class TestExponential:
         async with Worker(timed) as worker, running(worker):
             for count, delay in enumerate(delays, 1):
                 due = clock.now + timedelta(seconds=delay)
-                await until(lambda count=count: len(starts) == count)
-                await until(lambda due=due: scheduled_at(execution, due))
+                await until(partial(has, starts, count))
+                await until(partial(scheduled_at, execution, due))
                 await clock.advance(seconds=delay - 0.001)
                 assert len(starts) == count
                 await clock.advance(milliseconds=1)
@@ -332,7 +332,3 @@ class TestRetryAfter:
 
 def run_of(attempt: int) -> Any:
     return SimpleNamespace(attempt=attempt)
-
-
-async def scheduled_at(execution: Execution[Any], when: datetime) -> bool:
-    return await stands(execution, ExecutionState.SCHEDULED) and execution.when == when

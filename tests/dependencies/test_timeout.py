@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import pytest
 
 from shadows import Execution, ExecutionState, Retry, Shadow, Timeout, Worker
 from shadows.testing import ControlledClock
-from tests.dependencies.conftest import running, stands
+from tests.dependencies.conftest import has, running, stands
 from tests.support.waiting import until
 
 SECOND = timedelta(seconds=1)
@@ -53,7 +54,7 @@ async def test_retries_apply_and_each_attempt_has_the_whole_time(
     execution = await timed.add(task)()
     async with Worker(timed) as worker, running(worker):
         for attempt in (1, 2):
-            await until(lambda attempt=attempt: len(attempts) == attempt)
+            await until(partial(has, attempts, attempt))
             await clock.advance(10 * SECOND)
         assert await execution.get_result(5) == "done"
     assert attempts == [1, 2, 3]

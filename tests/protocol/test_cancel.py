@@ -1,7 +1,10 @@
 """`cancel.lua`: what has not started is ended; who runs it is told."""
 
-from shadows.protocol.cycle import Limits
+from shadows.protocol.acquire import Claim, Need
+from shadows.protocol.cycle import Limits, Taken
 from shadows.protocol.execution import Cancelled, Stand
+from shadows.protocol.outcomes import Outcome, completed
+from shadows.protocol.schedule import Answer, Item, Mode
 from tests.protocol.bench import LIMITS, Bench
 
 
@@ -105,3 +108,78 @@ def test_a_full_server_still_cancels(bench: Bench) -> None:
     with bench.full():
         assert bench.cancel("a") is Cancelled.TOLD
         assert bench.cancel("b", LIMITS) is Cancelled.ENDED
+
+
+PERMIT = Claim(Need.PERMIT, "one", 1)
+
+
+def waiting(bench: Bench, keys: str) -> Taken:
+    """The first runs with the only permit, the others wait for it."""
+    bench.add(*keys)
+    first, *_ = tasks = bench.take()
+    for task in tasks:
+        bench.acquire(task, PERMIT)
+    return first
+
+
+def test_what_waits_for_a_permit_is_ended_and_its_place_in_line_goes(bench: Bench) -> None:
+    first = waiting(bench, "abc")
+    assert bench.cancel("b") is Cancelled.ENDED
+    found = bench.find("b")
+    assert (found.state, found.queue, found.blob) == ("cancelled", "default", b"1/0/call-b")
+    assert bench.hash("live").keys() == {"a", "c"}
+    assert bench.hash("parked").keys() == {"c"}
+    bench.cycle(settle=[(first, completed())])
+    assert [task.key for task in bench.take()] == ["c"]
+
+
+def test_what_was_handed_a_permit_and_has_not_started_gives_it_to_the_next(bench: Bench) -> None:
+    first = waiting(bench, "abc")
+    bench.cycle(settle=[(first, completed())])
+    assert bench.find("b").stand is Stand.QUEUED
+    with bench.listening() as heard:
+        assert bench.cancel("b") is Cancelled.ENDED
+        assert heard() == ["\nqueued c\ncancelled b"]
+    assert [task.key for task in bench.take()] == ["c"]
+    assert bench.hash("permits") == {"one": "1/1"}
+    assert bench.cancel("c") is Cancelled.TOLD
+
+
+def test_the_last_who_held_a_permit_leaves_nothing_behind(bench: Bench) -> None:
+    first = waiting(bench, "ab")
+    bench.cycle(settle=[(first, completed())])
+    bench.cancel("b")
+    assert not bench.ask("EXISTS", "permits", bench.key("held"), bench.key("waiting"))
+
+
+def test_nothing_that_it_has_passed_is_left_of_what_comes_back_later(bench: Bench) -> None:
+    bench.add("a", "b")
+    for task in bench.take():
+        bench.acquire(task, Claim(Need.RATE, "slow", 1, 100))
+    assert "~b" in bench.hash("held")
+    assert bench.cancel("b") is Cancelled.ENDED
+    assert "~b" not in bench.hash("held")
+
+
+def test_a_key_that_is_kept_for_its_time_is_nobodys_and_stays_taken(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.cycle(settle=[(task, Outcome(completed().kind, 50))])
+    assert bench.cancel("a") is Cancelled.NONE
+    assert bench.find("a").state == "completed"
+    assert bench.schedule(Item("a", "default", 0, b"x")) == [Answer.EXISTS]
+
+
+def test_a_key_is_free_at_once_also_where_one_before_had_kept_it(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.cycle(settle=[(task, Outcome(completed().kind, 50))])
+    bench.schedule(Item("a", "default", 0, b"x", Mode.REPLACE))
+    assert bench.cancel("a") is Cancelled.ENDED
+    assert bench.schedule(Item("a", "default", 0, b"x")) == [Answer.ACCEPTED]
+
+
+def test_what_keeps_its_key_for_a_time_does_not_where_it_never_started(bench: Bench) -> None:
+    bench.schedule(Item("a", "default", 0, b"x", unique_ms=50))
+    bench.cancel("a")
+    bench.add("a")

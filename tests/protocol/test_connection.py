@@ -100,7 +100,7 @@ def test_any_other_address_is_refused_with_the_reason(url: str, why: str) -> Non
         ("unix:///run/redis@1.sock", "unix:///run/redis@1.sock"),
         ("redis:/:secret@host", "***@host"),
         (":secret@host?db=1", "***@host"),
-        ("[secret", "***"),
+        ("//[secret", "***"),
         ("localhost:6379", "localhost:6379"),
         ("redis://:se@cret@host", "redis://:***@host"),
         ("unix:///s.sock?password=secret&db=1", "unix:///s.sock?password=***&db=1"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shadows.protocol.acquire import Claim, Need
 from shadows.protocol.cycle import Limits, Settlement, Taken, Verdict
 from shadows.protocol.execution import Stand
 from shadows.protocol.outcomes import (
@@ -530,6 +531,14 @@ def test_what_runs_again_is_told_as_scheduled_or_queued(bench: Bench, outcome: O
         assert heard() == [f"w\n{'scheduled' if later else 'queued'} a"]
 
 
+def test_what_follows_is_told_behind_the_outcome(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    with bench.listening() as heard:
+        followers = [Item("b", "default", 0, b"x"), Item("c", "default", bench.instant + 5, b"x")]
+        settle(bench, task, following(completed(), *followers))
+        assert heard() == ["w\ncompleted a\nqueued b\nscheduled c"]
+
+
 def test_what_was_lost_is_told_as_failed(bench: Bench) -> None:
     (task,) = taken(bench, "a")
     bench.add("b", at=bench.instant + 1)
@@ -656,7 +665,7 @@ def test_what_is_due_gives_way_to_another_life_of_its_key(bench: Bench) -> None:
     bench.add("a", "b", at=bench.instant + 1)
     bench.ask("HDEL", "live", "a", "b")
     bench.add("a")
-    bench.ask("HSET", "live", "b", "~0001/limit")
+    bench.ask("HSET", "live", "b", "~wait/0001/limit")
     bench.instant += 1
     assert [(task.key, task.blob) for task in bench.take()] == [("a", b"1/0/call-a")]
     assert not bench.ask("EXISTS", "due")
@@ -756,6 +765,58 @@ def test_no_more_dead_letters_are_kept_than_wanted_and_the_oldest_go_first(bench
     settle(bench, tasks[5], failed(), Limits(1000, 50, 2))
     assert bench.ask("ZRANGE", "dead:at", 0, -1) == [task.token for task in tasks[4:6]]
     assert sorted(bench.dead()) == sorted(task.token for task in tasks[4:6])
+
+
+def test_failures_outlive_successes(bench: Bench) -> None:
+    limits = Limits(1000, 4, 100)
+    outcomes = {
+        "a": failed(),
+        "b": completed(),
+        "c": failed(),
+        "d": cancelled(),
+        "e": expired(),
+        "f": completed(),
+    }
+    for task in taken(bench, *outcomes):
+        bench.instant += 1
+        settle(bench, task, outcomes[task.key], limits)
+    assert sorted(bench.hash("ended")) == ["a", "c", "e", "f"]
+    for left in (["a", "c", "f"], ["a", "c"], ["c"], []):
+        bench.cycle(limits=Limits(1000, len(left), 100))
+        assert sorted(bench.hash("ended")) == sorted(bench.scores("ended:at")) == left
+    assert len(bench.dead()) == 2
+
+
+def test_what_is_old_goes_first_and_no_more_than_what_is_too_much(bench: Bench) -> None:
+    outcomes = {"a": failed(), "b": completed(), "c": completed(), "d": completed()}
+    for task in taken(bench, *outcomes):
+        settle(bench, task, outcomes[task.key], Limits(100, 9, 100))
+        bench.instant += 10
+    bench.instant += 65
+    bench.cycle(limits=Limits(100, 2, 100))
+    assert sorted(bench.hash("ended")) == ["c", "d"]
+
+
+def test_nothing_that_it_has_passed_is_left_of_a_task_that_ends(bench: Bench) -> None:
+    claim = Claim(Need.RATE, "slow", 1, 100)
+    keys = "abcdefg"
+    for task in taken(bench, *keys):
+        bench.acquire(task, claim)
+    bench.instant += 1000
+    bench.ask("HDEL", "parked", "g")
+    *tasks, last = bench.take()
+    assert sorted(bench.hash("held"))[1:] == [f"~{key}" for key in keys[1:-1]], (
+        "the lost one is a dead letter"
+    )
+    outcomes = [completed(), failed(), cancelled(), expired()]
+    bench.cycle(settle=zip(tasks, outcomes, strict=True))
+    assert sorted(bench.hash("held"))[1:] == ["~f"]
+    settle(bench, last, release())
+    assert "~f" in bench.hash("held"), "it has not ended"
+    (last,) = bench.take()
+    bench.wire.one("XTRIM", bench.key("ready:default"), "MAXLEN", 0)
+    settle(bench, last, retry())
+    assert "~f" not in bench.hash("held")
 
 
 # -- the whole

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from shadows.protocol.acquire import Claim, Need
 from shadows.protocol.execution import Found, Stand, split_blob
 from shadows.protocol.outcomes import completed
 from tests.protocol.bench import Bench
@@ -41,11 +42,15 @@ def test_each_stand_is_told_with_what_belongs_to_it(bench: Bench) -> None:
 
 
 def test_who_waits_for_a_permit_is_said_to_wait(bench: Bench) -> None:
-    bench.ask("HSET", "live", "a", "~wait/1/limit")
-    assert seen(bench, "a") == Found(Stand.WAITING)
-    assert bench.raw("find", "", "a") == ["WAITING", "", ""]
-    bench.ask("HSET", "parked", "a", "default/1/0/x")
-    assert seen(bench, "a") == Found(Stand.WAITING, "default", blob=b"1/0/x")
+    bench.enroll("mail")
+    bench.add("a")
+    bench.add("b", queue="mail")
+    for queue in ("default", "mail"):
+        (task,) = bench.take(queue=queue)
+        bench.acquire(task, Claim(Need.PERMIT, "one", 1))
+    assert seen(bench, "b") == Found(Stand.WAITING, "mail", blob=b"1/0/call-b")
+    bench.ask("HDEL", "parked", "b")
+    assert seen(bench, "b") == Found(Stand.WAITING)
 
 
 def test_what_was_lost_is_told_as_far_as_it_is_known(bench: Bench) -> None:

@@ -70,14 +70,16 @@ def test_what_is_paused_is_told(bench: Bench) -> None:
     assert totals(bench).paused == {"mail", "*"}
 
 
-def test_the_oldest_ready_one_is_the_first_that_nobody_was_given(bench: Bench) -> None:
+def test_the_oldest_ready_one_is_the_first_that_nobody_was_given_and_the_newest_the_last(
+    bench: Bench,
+) -> None:
     for number in (5, 7, 9):
         bench.wire.one("XADD", bench.key("ready:default"), f"{number}-3", "k", f"k{number}", "c", "1/0/x")
     assert totals(bench).queues["default"].oldest_ms == 5
     bench.take(most=1)
-    assert totals(bench).queues["default"] == Depth(2, 1, 7)
+    assert totals(bench).queues["default"] == Depth(2, 1, 7, 9)
     bench.take(most=2)
-    assert totals(bench).queues["default"] == Depth(0, 3, None)
+    assert totals(bench).queues["default"] == Depth(0, 3, None, None)
 
 
 def test_the_servers_own_time_is_told_beside_the_instant(bench: Bench) -> None:
@@ -135,7 +137,16 @@ def test_a_look_changes_nothing(bench: Bench) -> None:
                 "xinfo|groups",
                 "xinfo",
             ),
-            *("xrange", "xpending", "zrange", "zrangebylex", "config|resetstat", "config", "info"),
+            *(
+                "xrange",
+                "xrevrange",
+                "xpending",
+                "zrange",
+                "zrangebylex",
+                "config|resetstat",
+                "config",
+                "info",
+            ),
         )
     }
 

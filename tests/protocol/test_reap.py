@@ -1,9 +1,13 @@
 """`reap.lua`: what a dead worker holds is taken back, in bounded batches."""
 
+import pytest
+
+from shadows.protocol.acquire import Admission, Claim, Need
 from shadows.protocol.cycle import Limits, Verdict
 from shadows.protocol.execution import Cancelled, Stand
 from shadows.protocol.lease import Reaped
 from shadows.protocol.outcomes import completed, release, retry
+from shadows.protocol.schedule import Answer, Item
 from tests.protocol.bench import LEASE_MS, LIMITS, Bench
 
 GONE = Reaped(alive=False, moved=0, left=False)
@@ -223,3 +227,124 @@ def test_a_full_server_still_takes_back(bench: Bench) -> None:
     expire(bench)
     with bench.full():
         assert bench.reap() == Reaped(alive=False, moved=1, left=False)
+
+
+PERMIT = Claim(Need.PERMIT, "one", 1)
+
+
+def test_the_permit_of_a_dead_worker_is_handed_to_the_next_in_line(bench: Bench) -> None:
+    bench.add("a", "b")
+    for task in bench.take():
+        bench.acquire(task, PERMIT)
+    bench.add("c")
+    (other,) = bench.take("dying")
+    bench.acquire(other, PERMIT, worker="dying")
+    expire(bench)
+    assert bench.reap().moved == 1
+    tasks = bench.take("v")
+    assert [(found.key, found.blob) for found in tasks] == [("b", b"1/0/call-b"), ("a", b"1/1/call-a")]
+    assert bench.hash("permits") == {"one": "1/1"}
+    assert [bench.acquire(found, PERMIT, worker="v") for found in tasks] == [
+        Admission.GRANTED,
+        Admission.ASIDE,
+    ]
+    assert bench.reap("dying").moved == 0, "what it had set aside is not its own"
+    assert bench.ask("ZCARD", "waiting") == 2
+
+
+def test_a_permit_that_was_handed_to_a_dead_worker_is_handed_on(bench: Bench) -> None:
+    bench.add("a", "b", "c")
+    (first, *_) = tasks = bench.take()
+    for task in tasks:
+        bench.acquire(task, PERMIT)
+    bench.cycle(settle=[(first, completed())])
+    bench.take("dying")
+    expire(bench)
+    bench.reap("dying")
+    assert [found.key for found in bench.take("v")] == ["c", "b"]
+    assert len(bench.hash("held")) == 1
+
+
+def test_a_task_that_is_taken_back_keeps_the_windows_that_it_has_passed(bench: Bench) -> None:
+    claim = Claim(Need.RATE, "slow", 1, 100)
+    bench.add("a", "b", "c")
+    for task in bench.take():
+        bench.acquire(task, claim)
+    bench.instant += 100
+    assert [task.key for task in bench.take("dying")] == ["b"]
+    expire(bench)
+    bench.reap("dying")
+    tasks = {task.key: task for task in bench.take("v")}
+    assert bench.acquire(tasks["b"], claim, worker="v") is Admission.GRANTED
+    assert bench.scores("windows")["r/slow/1/0"] == bench.instant + 100
+    assert bench.hash("permits") == {"\1slow/1": "3"}, "it had its place"
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_nothing_that_it_has_passed_is_left_of_a_task_that_ends(bench: Bench, cancelled: bool) -> None:
+    claim = Claim(Need.RATE, "slow", 1, 100)
+    bench.add("a", "b")
+    for task in bench.take():
+        bench.acquire(task, claim)
+    bench.instant += 100
+    bench.take("dying")
+    assert "~b" in bench.hash("held")
+    if cancelled:
+        bench.cancel("b")
+    expire(bench)
+    bench.reap("dying", max_deliveries=1)
+    assert bench.find("b").state == ("cancelled" if cancelled else "failed")
+    assert "~b" not in bench.hash("held")
+
+
+def test_nothing_that_it_has_passed_is_left_of_what_nobody_can_run(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.acquire(task, PERMIT)
+    odd = bench.ask("XADD", "ready:default", "*", "k", "b", "c", "odd")
+    bench.ask("HSET", "live", "b", f"default/{odd}")
+    bench.ask("HSET", "held", "~b", "\0d/x")
+    bench.take()
+    expire(bench)
+    bench.reap()
+    assert not bench.ask("EXISTS", "held")
+
+
+def test_how_far_it_had_come_is_forgotten(bench: Bench) -> None:
+    bench.add("a", "b")
+    (first, _) = bench.take()
+    bench.progress((first.token, "a", "1/2"))
+    bench.add("c")
+    (other,) = bench.take("v")
+    bench.ask("HSET", "progress", "c", "1/3", "b", "9/9")
+    assert other.key == "c"
+    bench.ask("HSET", "live", "b", other.token)
+    expire(bench)
+    bench.reap()
+    assert bench.hash("progress") == {"c": "1/3", "b": "9/9"}, "another life of the key has its own"
+
+
+def test_the_key_of_what_died_too_often_stays_taken_for_its_time(bench: Bench) -> None:
+    bench.schedule(*[Item(key, "default", 0, b"x", unique_ms=50) for key in "ab"])
+    bench.take()
+    bench.cancel("b")
+    expire(bench)
+    bench.reap(max_deliveries=1)
+    items = [Item(key, "default", 0, b"x") for key in "ab"]
+    assert bench.schedule(*items) == [Answer.EXISTS, Answer.ACCEPTED], "what was cancelled is free at once"
+    bench.instant += 50
+    assert bench.schedule(items[0]) == [Answer.ACCEPTED]
+
+
+def test_whoever_listens_is_told_what_became_of_them(bench: Bench) -> None:
+    bench.add(*"abc")
+    tasks = bench.take()
+    bench.cancel("b")
+    bench.wire.one("XDEL", bench.key("ready:default"), tasks[2].token.partition("/")[2])
+    odd = bench.ask("XADD", "ready:default", "*", "k", "d", "c", "odd")
+    bench.ask("HSET", "live", "d", f"default/{odd}")
+    bench.take()
+    expire(bench)
+    with bench.listening() as heard:
+        bench.reap()
+        assert heard() == ["w\nqueued a\ncancelled b\nfailed d"]

@@ -3,7 +3,7 @@
 import pytest
 from redis.exceptions import ResponseError
 
-from shadows.protocol.outcomes import completed, retry
+from shadows.protocol.outcomes import completed
 from shadows.protocol.schedule import Answer, Item, LateBatch, Mode, schedule
 from tests.protocol.bench import Bench, now
 
@@ -48,39 +48,6 @@ def test_a_key_is_taken_for_as_long_as_its_task_has_not_ended(bench: Bench) -> N
     assert bench.schedule(call("a")) == [ACCEPTED]
 
 
-def test_a_replacement_takes_the_place_of_what_is_ready_in_whatever_queue(bench: Bench) -> None:
-    bench.enroll("mail")
-    bench.add("a")
-    assert bench.schedule(replacing("a", "mail")) == [ACCEPTED]
-    assert entries(bench) == []
-    assert entries(bench, "mail") == [["k", "a", "c", "1/0/other"]]
-    assert bench.ask("HGET", "live", "a").startswith("mail/")
-
-
-def test_a_replacement_takes_the_place_of_what_is_scheduled(bench: Bench) -> None:
-    bench.add("a", "b", at=bench.instant + 50)
-    assert bench.schedule(replacing("a"), replacing("b", at=bench.instant + 70)) == [ACCEPTED] * 2
-    assert entries(bench) == [["k", "a", "c", "1/0/other"]]
-    assert bench.ask("ZRANGE", "due", 0, -1, "WITHSCORES") == ["b", str(bench.instant + 70)]
-    assert bench.ask("HGETALL", "parked") == ["b", "default/1/0/other"]
-
-
-def test_a_replacement_of_a_free_key_is_an_addition(bench: Bench) -> None:
-    assert bench.schedule(replacing("a")) == [ACCEPTED]
-    assert entries(bench) == [["k", "a", "c", "1/0/other"]]
-
-
-def test_what_runs_and_is_replaced_has_nothing_more_to_say(bench: Bench) -> None:
-    bench.add("a")
-    (taken,) = bench.take()
-    bench.cancel("a")
-    assert bench.schedule(replacing("a", at=bench.instant + 50)) == [ACCEPTED]
-    assert not bench.ask("EXISTS", "controls")
-    assert bench.cycle(settle=[(taken, retry())]).verdicts[0].value == "S"
-    assert bench.ask("HGET", "live", "a") == "~due"
-    assert entries(bench) == []
-
-
 def test_a_call_that_cannot_be_accepted_does_not_stop_its_batch(bench: Bench) -> None:
     bench.enroll("broken")
     bench.add("old", queue="broken")
@@ -94,12 +61,6 @@ def test_a_call_that_cannot_be_accepted_does_not_stop_its_batch(bench: Bench) ->
     assert bench.ask("HGETALL", "live") == before
     assert bench.schedule(call("a", "broken"), call("b")) == [BAD, ACCEPTED]
     assert bench.ask("HEXISTS", "live", "a") == 0
-
-
-def test_what_somebody_else_wrote_into_live_is_not_replaced(bench: Bench) -> None:
-    bench.ask("HSET", "live", "a", "nonsense")
-    assert bench.schedule(replacing("a")) == [BAD]
-    assert bench.ask("HGET", "live", "a") == "nonsense"
 
 
 def test_an_instant_that_is_no_number_is_refused_with_nothing_written(bench: Bench) -> None:
@@ -244,3 +205,33 @@ def test_a_key_whose_place_was_lost_is_free(bench: Bench) -> None:
     bench.instant += 10
     assert [taken.key for taken in bench.take()] == ["a"]
     assert not bench.ask("EXISTS", "due", bench.key("parked"))
+
+
+def test_whoever_listens_is_told_of_what_comes(bench: Bench) -> None:
+    bench.add("a")
+    with bench.listening() as heard:
+        bench.schedule(call("b"), call("a"), call("c", at=bench.instant + 5), call("d", "nowhere"))
+        assert heard() == ["producer\nqueued b\nscheduled c"]
+        bench.batch -= 1
+        bench.schedule(call("b"))
+        assert heard() == []
+
+
+def test_the_version_of_the_strikes_is_told_also_where_the_batch_was_here_before(bench: Bench) -> None:
+    words = ("schedule", bench.instant, "p", 1, "", 1, "add", "a", "default", 0, "")
+    assert bench.raw(*words) == ["OK", "A", 0]
+    bench.ask("HSET", "meta", "strikes", 3)
+    assert bench.raw(*words) == ["OK", "A", "3"]
+    assert bench.raw("schedule", bench.instant, "p", 2, "", 1, "add", "a", "default", 0, "") == [
+        "OK",
+        "E",
+        "3",
+    ]
+
+
+def test_a_key_that_is_kept_for_its_time_is_free_after_it(bench: Bench) -> None:
+    bench.ask("HSET", "meta", "unique", 1)
+    bench.ask("ZADD", "windows", bench.instant + 1, "u/a")
+    assert bench.schedule(call("a"), call("b")) == [EXISTS, ACCEPTED]
+    bench.instant += 1
+    assert bench.schedule(call("a")) == [ACCEPTED]

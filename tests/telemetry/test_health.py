@@ -134,8 +134,8 @@ class Nowhere:
     """An address at which nothing is."""
 
     embedded = False
-    shown = "nowhere"
     credentials = None
+    shown = "nowhere"
 
     def locate(self) -> str:
         return "unix:///nowhere/at/all.sock"

@@ -330,8 +330,11 @@ def _check_options(url: str) -> None:
     """What follows the `?`: the server's side of a connection may be chosen, ours (how it is read and timed) not."""
     for option, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         if option not in OPTIONS or (option == "db" and not value.isdecimal()):
+            named = (
+                option if value or option in OPTIONS else "***"
+            )  # what is no option may be part of a password
             raise InvalidName(
-                f"url={mask(url)!r}: its option {option!r} cannot be used so: there are {', '.join(sorted(OPTIONS))}"
+                f"url={mask(url)!r}: its option {named!r} cannot be used so: there are {', '.join(sorted(OPTIONS))}"
             )
 
 
@@ -343,7 +346,8 @@ def mask(url: str) -> str:
     except ValueError:
         return f"{scheme}://***" if separator else "***"
     if not separator:
-        return ("***@" if "@" in url else "") + url.rpartition("@")[2].partition("?")[0]
+        place = url.rpartition("@")[2].partition("?")[0]
+        return ("***@" if "@" in url else "") + (place if _PLACE.fullmatch(place) else "***")
     login, at, place = rest.rpartition("@")
     if login.startswith("/"):  # a path with an @ in it
         login, at, place = "", "", rest
@@ -363,6 +367,7 @@ def _masked(option: str) -> str:
     return f"{name}=***" if equals else "***"
 
 
+_PLACE = re.compile(r"[\w.:/-]*")
 _SHOWABLE = re.compile(r"[\w.-]*")
 
 

@@ -68,6 +68,7 @@ class Depth:
     running: int
     oldest_ms: int | None = None
     """Since when its oldest ready task has been ready, by the server's own clock."""
+    newest_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ async def look(
     totals = Totals(
         now, server, unfinished, scheduled, waiting, dead, frozenset(paused.decode().split()),
         {
-            queue.decode(): Depth(ready, running, int(oldest.partition(b"-")[0]) if oldest else None)
-            for queue, ready, running, oldest in zip(*[iter(depths)] * 4, strict=True)
+            queue.decode(): Depth(ready, running, _instant(oldest), _instant(newest))
+            for queue, ready, running, oldest, newest in zip(*[iter(depths)] * 5, strict=True)
         },
     )  # fmt: skip
     return totals, [_page(ask, page, totals) for ask, page in zip(asks, pages, strict=True)]
@@ -138,6 +139,10 @@ async def crew(store: Store, link: Link, *, stamp: bytes = b"") -> tuple[int, li
             return now, found
 
 
+def _instant(id_: bytes) -> int | None:
+    return int(id_.partition(b"-")[0]) if id_ else None
+
+
 def _page(ask: Ask, reply: list[Reply], totals: Totals) -> Page:
     end, *facts = reply
     each = zip(*[iter(facts)] * (5 if ask.kind is Kind.RUNNING else 3), strict=True)
@@ -152,7 +157,7 @@ def _standing(ask: Ask, item: tuple[Reply, ...], totals: Totals) -> Standing:
             return Standing(ask.kind, key, ask.queue, blob, totals.now_ms - idle, worker)
         case Kind.READY:
             return Standing(ask.kind, key, ask.queue, blob, int(place.partition(b"-")[0]))
-        case Kind.DUE | Kind.WAITING:
+        case _:
             queue, _, blob = blob.partition(b"/")
             instant = place if ask.kind is Kind.DUE else place.partition(b"-")[0]
             instant_ms = int(float(instant)) if instant[:1].isdigit() else 0

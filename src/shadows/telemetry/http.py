@@ -49,11 +49,12 @@ class HttpServer:
         OSError: the address cannot be listened on.
     """
 
+    _server: asyncio.Server
+
     def __init__(self, host: str, port: int, routes: Mapping[str, Route]) -> None:
         self._host = host
         self._asked_port = port
         self._routes = dict(routes)
-        self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self.port = port
         """The port that is listened on, also where 0 left the choice to the system."""
@@ -68,13 +69,12 @@ class HttpServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
-            for task in self._serving:
-                task.cancel()
-            if self._serving:
-                await asyncio.wait(self._serving)
-            await self._server.wait_closed()
+        self._server.close()
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
+        await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._serving) >= MOST_AT_ONCE:

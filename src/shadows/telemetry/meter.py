@@ -41,8 +41,8 @@ class Meter:
 
     def awake(self) -> bool:
         """Look whether anybody listens."""
-        self.on = metrics.listened_to() or export.exporting() or traces.tracer() is not None
-        return self.on
+        self.on = on = metrics.listened_to() or export.exporting() or traces.tracer() is not None
+        return on
 
     def sending(self, task: str, queue: str, key: str) -> "Telling":
         """A call is about to be sent."""
@@ -125,14 +125,15 @@ class Running:
             metrics.note(tally.punctuality, late)
             self._sample(names.PUNCTUALITY, late)
         self._span = None
-        if traces.tracer() is not None:
+        tracer = traces.tracer()
+        if tracer is not None:
             own = {
                 names.CLIENT_ID: meter.worker,
                 names.WORKER: meter.worker,
                 names.ATTEMPT: attempt,
                 names.WHEN: as_datetime(call.when_us).isoformat(),
             }
-            self._span = traces.processing(meter.name, task, queue, key, call.headers, own)
+            self._span = traces.processing(tracer, meter.name, task, queue, key, call.headers, own)
         self._began = time.perf_counter()
 
     def ended(self, error: BaseException | None, outcome: Outcome | None) -> None:

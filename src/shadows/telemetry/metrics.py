@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 from shadows.protocol.depth import Depth
 
@@ -177,13 +178,15 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
     for name, labels, value in (reading for one in snapshots for reading in one):
         series = name, tuple(sorted(labels.items()))
         known = merged.get(series)
-        if known is None:
-            merged[series] = value
-        elif isinstance(known, list) and isinstance(value, list):
-            merged[series] = [mine + theirs for mine, theirs in zip(known, value, strict=True)]
-        elif not isinstance(known, list) and not isinstance(value, list):
-            merged[series] = max(known, value) if KINDS[name] is Kind.GAUGE else known + value
+        merged[series] = value if known is None else _together(KINDS[name], known, value)
     return [(name, dict(labels), value) for (name, labels), value in merged.items()]
+
+
+def _together(kind: Kind, mine: Value, theirs: Value) -> Value:
+    if isinstance(mine, list) or isinstance(theirs, list):
+        both = zip(cast("list[float]", mine), cast("list[float]", theirs), strict=True)
+        return [one + another for one, another in both]
+    return max(mine, theirs) if kind is Kind.GAUGE else mine + theirs
 
 
 KINDS: Mapping[str, Kind] = {instrument.name: instrument.kind for instrument in names.INSTRUMENTS}

@@ -20,7 +20,7 @@ class Quota:
 
     def spend(self, function: str, key: str) -> bool:
         """Count a run that is about to start; False where there is none left."""
-        limited = [name for name in (function, key) if name in self._limits]
+        limited = {function, key} & self._limits.keys()  # an automatic task's key is its name
         if any(self._runs[name] >= self._limits[name] for name in limited):
             return False
         self._runs.update(limited)

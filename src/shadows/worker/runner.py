@@ -279,6 +279,8 @@ class Runner:
         """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
         logger.warning("stricken, not run task=%s key=%s", job.plan.name, job.taken.key)
         self.meter.stricken(job.plan.name, job.queue)
+        if self.quota is not None and not self.quota.spend(job.plan.name, job.taken.key):
+            return cancelled()
         ending = self._ending(job)
         for _, behaviour in job.plan.behaviours:
             outcome = await behaviour.pass_over(ending)

@@ -1,10 +1,10 @@
 -- Ends an execution that has not started; tells the worker of one that has.
 -- keys: queues due parked live controls ended ended:at
--- with: limits time streams events entry controls permits retire endings
+-- with: limits time streams events unique entry controls permits retire endings
 -- KEYS: the streams of all queues
 -- ARGV: instant, key, ms to keep a record, records at most, dead letters at most
 -- Reply: CANCELLED | TOLD (it runs; the note stays until its token is retired) | NONE | BAD | QUEUES
--- Keeps: what is cancelled before its start never runs, and its key is free at once.
+-- Keeps: what is cancelled before its start never runs, and its key is free at once, whatever was kept of one before it.
 local key = ARGV[2]
 local mark = call('HGET', live, key)
 if not mark then return {'NONE'} end
@@ -24,6 +24,7 @@ else
   place, blob = (call('HGET', parked, key) or ''):match('^([^/]*)/(.*)$')
 end
 if not retire(key, mark) then return {'BAD'} end
+unreserve(key)
 finish(key, 'cancelled', place or '', '', blob or '')
 sweep(10)
 publish('')

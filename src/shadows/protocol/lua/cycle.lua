@@ -54,7 +54,7 @@ while i < first_queue do
         local again = outcome == 'retry' or outcome == 'release' or outcome == 'next'
         if stop and again then outcome, data, instant = 'cancelled', '', 0 end
         if again and outcome ~= 'cancelled' and outcome ~= 'next' and not body then
-          call('HDEL', live, key)
+          vacate(key)
           finish(key, 'failed', queue, '', '')
           bury(token, key, 'lost', queue, '', blob or '')
         elseif outcome == 'retry' then
@@ -67,7 +67,7 @@ while i < first_queue do
           place(queue, key, '1/0/' .. data, instant)
           tell(instant > now and 'scheduled' or 'queued', key)
         else
-          call('HDEL', live, key)
+          vacate(key)
           reserve(key, instant)
           if outcome == 'completed' then
             finish(key, outcome, queue, data, '')
@@ -85,7 +85,9 @@ while i < first_queue do
           local free = not stop                     -- its own next run ends with it where it was to be cancelled
           if follower ~= key then free = not reserved(follower) end
           if free and not call('HGET', live, follower) then
-            place(ARGV[row + 2], follower, '1/0/' .. ARGV[row + 4], tonumber(ARGV[row + 3]))
+            local at = tonumber(ARGV[row + 3])
+            place(ARGV[row + 2], follower, '1/0/' .. ARGV[row + 4], at)
+            tell(at > now and 'scheduled' or 'queued', follower)
           end
         end
       end
@@ -108,9 +110,8 @@ if most > 0 and head and head <= now then
       if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end
     elseif not queue then
       call('ZREM', due, key)
-      call('HDEL', live, key)
+      vacate(key)
       call('HDEL', parked, key)
-      if holding then call('HDEL', held, '~' .. key) end
       finish(key, 'failed', '', '', calls[i] or '')
       bury('lost/' .. now .. '/' .. key, key, 'lost', '', '', calls[i] or '')
     elseif good(queue) then

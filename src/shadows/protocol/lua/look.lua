@@ -8,7 +8,7 @@
 --   ready: of one queue, oldest first, behind an entry's id; an item = key, id, blob
 --   running: of one queue, oldest first, behind an entry's id; an item = key, id, blob, worker, ms since he was given it
 -- Reply: OK, the instant, the server's own, unfinished, scheduled, waiting, dead, paused,
---        {queue, ready, running, id of the oldest that is ready ('' = none), ...},
+--        {queue, ready, running, ids of the oldest and the newest that are ready ('' = none), ...},
 --        {for each page: where it goes on ('' = it ends here), items} | QUEUES
 -- Keeps: it writes nothing; 200 items at most in all, and fewer where their calls take a MiB.
 local cut, n = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -16,15 +16,17 @@ local room, bytes = 200, 1048576
 
 local depths = {}
 for _, queue in ipairs(names) do
-  local ready, running, oldest = 0, 0, ''
+  local ready, running, oldest, newest = 0, 0, '', ''
   if good(queue) then
     local pending, from = given(queue)
     running = pending
     ready = math.max(0, call('XLEN', stream[queue]) - pending)
     local first = call('XRANGE', stream[queue], from, '+', 'COUNT', 1)[1]
-    oldest = first and first[1] or ''
+    if first then
+      oldest, newest = first[1], call('XREVRANGE', stream[queue], '+', '-', 'COUNT', 1)[1][1]
+    end
   end
-  for _, fact in ipairs({queue, ready, running, oldest}) do depths[#depths + 1] = fact end
+  for _, fact in ipairs({queue, ready, running, oldest, newest}) do depths[#depths + 1] = fact end
 end
 
 local page, last

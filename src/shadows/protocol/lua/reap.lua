@@ -24,12 +24,12 @@ for i = FIXED + 1, #KEYS do
       call('XACK', stream[queue], 'g', id)
       call('XDEL', stream[queue], id)
       unhold(token)
-      if key then call('HDEL', progress, key) end
       moved = moved + 1
       local mark = key and call('HGET', live, key)
+      if mark == token then call('HDEL', progress, key) end
       if not body then                              -- nobody can run it: somebody else wrote it, or deleted it
         if mark == token then
-          call('HDEL', live, key)
+          vacate(key)
           finish(key, 'failed', queue, '', blob)
         end
         bury(token, key or '', blob and 'undecodable' or 'lost', queue, '', blob or '')
@@ -37,10 +37,10 @@ for i = FIXED + 1, #KEYS do
         if lease then deliveries = deliveries + 1 end
         blob = attempt .. '/' .. deliveries .. '/' .. body
         if stop then
-          call('HDEL', live, key)
+          vacate(key)
           finish(key, 'cancelled', queue, '', blob)
         elseif deliveries >= max_deliveries then
-          call('HDEL', live, key)
+          vacate(key)
           reserve(key, span_of(body))
           finish(key, 'failed', queue, '', blob)
           bury(token, key, 'deliveries', queue, '', blob)

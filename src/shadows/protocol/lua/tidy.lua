@@ -1,10 +1,11 @@
 -- What a living worker does for the shadow now and then: forgets windows that are over, hands out permits that are free.
 -- keys: queues due parked live permits held waiting windows producers
--- with: time streams events permits
+-- with: time streams events permits rates
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning)
 -- Reply: OK, the name to go on behind ('' = all were looked at) | QUEUES
--- Keeps: nobody waits for a permit that nobody holds, also where something was removed by hand.
+-- Keeps: nobody waits for a permit that nobody holds, also where something was removed by hand: where somebody waits
+--        those who hold are counted, unless they are more than 2,000.
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
 local old = call('ZRANGEBYSCORE', windows, '-inf', now, 'LIMIT', 0, 200)
 for _, window in ipairs(old) do
@@ -12,25 +13,37 @@ for _, window in ipairs(old) do
   if kind == 'p/' then call('HDEL', producers, name) end
   if kind == 'c/' then call('HDEL', permits, '\2' .. name) end
   if kind == 'd/' then call('HDEL', permits, '\3' .. name) end
-  if kind == 'r/' then
-    local slots, slot = name:match('^(.*)/(%d+)$')
-    local amount = tonumber(slots:match('(%d+)$'))
-    if (tonumber(call('HGET', permits, '\1' .. slots) or 0) - 1) % amount == tonumber(slot) then
-      call('HDEL', permits, '\1' .. slots)         -- it was the newest
+  if kind == 'r/' or kind == 'q/' then
+    local slots, amount, slot = name:match('^(.*/(%d+))/(%d+)$')
+    if slots and (turns(slots) - 1) % amount == tonumber(slot)  -- it is the newest
+      and math.max(score('r/' .. name), score('q/' .. name)) <= now then
+      call('HDEL', permits, '\1' .. slots)
     end
   end
   call('ZREM', windows, window)
 end
 
-local name = ARGV[3]
+local count = nil                                   -- NAME -> how many tokens hold it, once somebody waits for one
+local function held_by(name)
+  if not count then
+    count = {}
+    local claims = call('HGETALL', held)
+    for i = 1, #claims, 2 do
+      for permit_name in claims[i + 1]:gmatch('%zp/([^%z]+)') do count[permit_name] = (count[permit_name] or 0) + 1 end
+    end
+  end
+  return count[name] or 0
+end
+
+local name, countable = ARGV[3], call('HLEN', held) <= 2000
 for _ = 1, 100 do
   local first = call('ZRANGEBYLEX', waiting, name == '' and '-' or '(' .. name .. '\1', '+', 'LIMIT', 0, 1)[1]
-  name = first and first:match('^([^%z]*)%z') or ''
+  name = first and first:match('^[^%z]*') or ''
   if name == '' then break end
-  local use, most = permit(name)
-  local before = use
+  local noted, most = permit(name)
+  local use = countable and held_by(name) or noted
   while use < most and hand(name) do use = use + 1 end
-  if use > before then call('HSET', permits, name, use .. '/' .. most) end
+  if use ~= noted then set_use(name, use, most) end
 end
 publish(ARGV[2])
 return {'OK', name}

@@ -29,6 +29,7 @@ local function accept(retire)
           end
         end
         place(queue, key, '1/0/' .. ARGV[i + 4], instant)
+        tell(instant > now and 'scheduled' or 'queued', key)
         answer = 'A'
       end
     end
@@ -37,5 +38,6 @@ local function accept(retire)
   said = table.concat(said)
   call('HSET', producers, producer, batch .. ' ' .. said)
   if remember then call('ZADD', windows, now + remember, 'p/' .. producer) end
+  publish(producer)
   return {'OK', said, facts[2] or 0}
 end

@@ -9,7 +9,6 @@ local function retire(key, mark)
       call('ZREM', due, key)
     end
     call('HDEL', parked, key)
-    if holding then call('HDEL', held, '~' .. key) end
   else
     local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
     if not (queue and good(queue)) then return false end
@@ -18,6 +17,6 @@ local function retire(key, mark)
     call('XDEL', stream[queue], id)
     unhold(mark)
   end
-  call('HDEL', live, key)
+  vacate(key)
   return true
 end

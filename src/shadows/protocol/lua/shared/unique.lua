@@ -10,6 +10,9 @@ end
 local function reserved(key)
   return facts[4] and tonumber(call('ZSCORE', windows, 'u/' .. key) or 0) > now
 end
+local function unreserve(key)
+  if facts[4] then call('ZREM', windows, 'u/' .. key) end
+end
 local function span_of(body)
   return tonumber(body and body:match('^u(%d+)/'))
 end
