@@ -104,8 +104,7 @@ def _stands_back(outer: Dependency[Any], own: Sequence[Behaviour[Any]]) -> bool:
 def _stand_in(plan: Plan, outer: Outer) -> Callable[..., Any]:
     """A function that asks for what the worker and the task ask for, the worker's first."""
 
-    def stand_in() -> None:
-        raise NotImplementedError
+    def stand_in() -> None: ...
 
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(name, kind, default=one) for name, one in outer.items()]
