@@ -174,9 +174,9 @@ async def handled(
 
 
 async def wrong_behaviours() -> None:
-    ConcurrencyLimit("size", "two")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    ConcurrencyLimit("size", "two")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     RateLimit(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    Cooldown(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    Cooldown(5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     Retry(on="ValueError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
