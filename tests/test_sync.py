@@ -212,7 +212,7 @@ class TestSurface:
 
     def test_nothing_of_an_execution_is_missing(self, sync: SyncShadow) -> None:
         execution = sync.add(greet)("Jane")
-        inner = {"update", "subscribe", "then", "then_run"}
+        inner = {"subscribe", "then", "then_run", "update"}
         missing = public(execution._execution) - inner - public(execution)
         assert not missing
         assert execution.function is greet
@@ -278,6 +278,24 @@ class TestLife:
         with pytest.raises(ShadowError, match="was closed while this was waited for"):
             await waiting
 
+    async def test_however_its_waiting_ended(self, name: str, url: str) -> None:
+        async def for_ever() -> None:
+            await asyncio.Event().wait()
+
+        async def until_it_is_shut() -> None:
+            while sync._shadow._batcher is not None:  # noqa: ASYNC110 - it has no event, and `until` takes a moment too long
+                await asyncio.sleep(0)
+            raise ShadowError("not open")
+
+        for wait in (for_ever, until_it_is_shut):
+            sync = SyncShadow(name, url)
+            with sync:
+                waiting = asyncio.create_task(asyncio.to_thread(lambda: sync.wait_for(wait())))  # noqa: B023
+                await until(lambda: _polls(sync, wait.__name__))  # noqa: B023
+                await asyncio.to_thread(sync.close)
+                with pytest.raises(ShadowError, match="was closed while this was waited for"):
+                    await waiting
+
     def test_closing_ends_its_thread_even_where_the_server_is_gone(self, name: str, proxy_url: str) -> None:
         before = len(loops())
         sync = SyncShadow(name, proxy_url)
@@ -320,11 +338,11 @@ def proxy_url(server: Server) -> str:
     return server.tcp_url
 
 
-def _polls(sync: SyncShadow) -> bool:
-    """Whether a call for a result is going on behind it."""
+def _polls(sync: SyncShadow, what: str = "get_result") -> bool:
+    """Whether such a call, for a result unless told, is going on behind it."""
 
     async def look() -> bool:
-        return any("get_result" in repr(task.get_coro()) for task in asyncio.all_tasks())
+        return any(what in repr(task.get_coro()) for task in asyncio.all_tasks())
 
     return sync.wait_for(look())
 

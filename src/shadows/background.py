@@ -76,11 +76,16 @@ class Background:
         try:
             return call.outcome.result()
         except concurrent.futures.CancelledError:
-            raise ShadowError(f"{self!r} was closed while this was waited for") from None
-        except BaseException:
+            raise self._closed() from None
+        except BaseException as error:
             if not call.outcome.done():  # this thread was interrupted: nobody waits for it any more
                 loop.call_soon_threadsafe(call.abandon)
+            elif loop is not self._loop and type(error) is ShadowError:  # in its words, "not open"
+                raise self._closed() from None
             raise
+
+    def _closed(self) -> ShadowError:
+        return ShadowError(f"{self!r} was closed while this was waited for")
 
     def _check_thread(self) -> None:
         if self._thread is not None and threading.current_thread() is self._thread:

@@ -1,6 +1,7 @@
 """What befalls a walk: queues that appear or break, a full server, and what people do to keys by hand."""
 
 import time
+from collections.abc import Sequence
 
 from shadows.protocol.connection import Argument
 from tests.protocol.model import Entry, Model
@@ -39,13 +40,13 @@ def new_queue(walk: Walk) -> None:
     assert walk.seen.state == before, "enrolled again, and something changed"
 
 
-def broken_stream(walk: Walk) -> None:
+def broken_stream(walk: Walk, beside: Sequence[Action] = BESIDE_IT) -> None:
     """For one step, one queue's stream is something else."""
     stream, aside = walk.bench.key(f"ready:{FRAGILE}"), walk.bench.key("meta") + b"-aside"
     walk.bench.wire.many([("RENAME", stream, aside), ("SET", stream, "x")])
     walk.model.broken = FRAGILE
     try:
-        walk.dice.choice(BESIDE_IT)(walk)
+        walk.dice.choice(beside)(walk)
     finally:
         walk.bench.wire.many([("DEL", stream), ("RENAME", aside, stream)])
         walk.model.broken = ""

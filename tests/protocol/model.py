@@ -61,12 +61,13 @@ class Cycled:
     stops: list[str]
     leased: int
     unfinished: int
+    paused: str = ""
 
     @property
     def told(self) -> tuple[object, ...]:
         """The same without objects, once the entries have their tokens."""
         given = [(entry.token, *entry.fields) for entry in self.taken]
-        return self.letters, given, self.nearest, self.stops, self.leased, self.unfinished, 0, ""
+        return self.letters, given, self.nearest, self.stops, self.leased, self.unfinished, 0, self.paused
 
 
 type Wish = tuple[str, str, str, int | str, str]
@@ -99,6 +100,8 @@ class Model:
         self.dead: dict[str, tuple[str, int]] = {}
         self.producers: dict[str, tuple[int, str]] = {}
         self.windows: dict[str, int] = {}
+        self.paused = ""
+        """Names of queues, each followed by a space; `*` is all."""
         self.unique = False
         """Whether any key ever stayed taken after its end."""
         self.woken = False
@@ -261,7 +264,7 @@ class Model:
         taken = self._take(worker, take, queues) if leased else []
         stops = sorted(token for owner, token in self.controls if owner == worker) if told else []
         nearest = max(0, int(min(self.due.values()) - self.now)) if self.due else ""
-        return Cycled(letters, taken, nearest, stops, int(leased), len(self.live))
+        return Cycled(letters, taken, nearest, stops, int(leased), len(self.live), self.paused)
 
     def _settle(
         self, worker: str, limits: Limits, token: str, key: str, outcome: str, instant: int, data: str
@@ -328,7 +331,7 @@ class Model:
     def _take(self, worker: str, most: int, queues: Iterable[str]) -> list[Entry]:
         taken: list[Entry] = []
         for queue in queues:
-            if len(taken) < most and self.good(queue):
+            if len(taken) < most and self.good(queue) and not {queue, "*"} & {*self.paused.split()}:
                 self.groups.add(queue)
                 taken += self.give(worker, queue, most - len(taken))
         return taken

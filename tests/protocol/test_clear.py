@@ -6,8 +6,8 @@ from shadows.protocol.cycle import Limits
 from shadows.protocol.execution import Stand
 from shadows.protocol.keys import FIXED
 from shadows.protocol.operator import clear
-from shadows.protocol.outcomes import completed, failed
-from shadows.protocol.schedule import Item
+from shadows.protocol.outcomes import Kind, Outcome, completed, failed
+from shadows.protocol.schedule import Answer, Item, Mode
 from tests.protocol.bench import LEASE_MS, LIMITS, Bench, now
 from tests.protocol.held import acquire, set_aside
 
@@ -221,6 +221,20 @@ def test_records_that_are_too_many_are_swept_as_they_come(bench: Bench) -> None:
     bench.add(*[f"s{n}" for n in range(30)], at=bench.instant + 10)
     assert wipe(bench, Limits(60_000, 3, 100)) == 30
     assert bench.ask("HLEN", "ended") == 3 == bench.ask("ZCARD", "ended:at")
+
+
+def test_a_key_that_was_to_stay_taken_is_free(bench: Bench) -> None:
+    bench.lease("w")
+    bench.schedule(Item("a", "default", 0, b"c", unique_ms=50_000))
+    (task,) = bench.take()
+    bench.cycle(settle=[(task, Outcome(Kind.COMPLETED, 50_000))])
+    assert bench.schedule(Item("a", "default", 0, b"c")) == [Answer.EXISTS]
+    for mode, at in ((Mode.REPLACE, bench.instant + 10), (Mode.REPLACE, 0)):
+        bench.ask("ZADD", "windows", bench.instant + 50_000, "u/a")
+        bench.schedule(Item("a", "default", at, b"c", mode))
+        assert wipe(bench) == 1
+        bench.add("a")
+        bench.cancel("a")
 
 
 # -- what was broken

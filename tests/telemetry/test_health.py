@@ -136,7 +136,6 @@ class Nowhere:
     embedded = False
     credentials = None
     shown = "nowhere"
-    credentials = None
 
     def locate(self) -> str:
         return "unix:///nowhere/at/all.sock"

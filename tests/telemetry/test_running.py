@@ -5,8 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
+from redis.asyncio import Redis
 
 from shadows import Shadow, Worker
 from shadows.cli.app import run
@@ -79,12 +83,29 @@ async def main(name, url):
         await worker.run_until_finished()
 
 asyncio.run(main(*sys.argv[1:]))
-print([name for name in ("opentelemetry", "prometheus_client") if name in sys.modules])
+print([name for name in sys.modules if name.startswith(("opentelemetry.propagate", "prometheus_client"))])
 """
 
 
-def test_who_does_not_use_them_does_not_load_opentelemetry_nor_prometheus(name: str, url: str) -> None:
+def test_who_uses_neither_loads_neither_propagators_nor_prometheus(name: str, url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, name, url], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+
+
+async def test_an_application_that_sets_providers_of_nothing_is_as_one_that_sets_none(
+    name: str, url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", NoOpTracerProvider())
+    monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", NoOpMeterProvider())
+    shadows = Shadow(name, url, heartbeat_interval=timedelta(milliseconds=20))
+    async with shadows, Worker(shadows) as worker:
+        said = await redis.hvals(f"{{{name}}}:workers")
+
+        async def again() -> bool:
+            return await redis.hvals(f"{{{name}}}:workers") != said
+
+        await until(again)
+        assert not worker.meter.on
+        assert not shadows.meter.on

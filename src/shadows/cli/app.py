@@ -1,14 +1,27 @@
-"""The command `shadows` and its commands; wrong input ends in one line and a non-zero exit, never in a traceback."""
+"""The command `shadows`, put together; wrong input ends in one line and a non-zero exit, never in a traceback.
 
+What a command needs is imported inside it, so that help and completion, which run at every press of a key, are quick.
+"""
+
+import os
 import sys
 from importlib.metadata import version as _installed
 from typing import Annotated, Any
 
 import typer
 
-from shadows.errors import InvalidName, InvalidTask, ShadowError
-
+from .adding import add, builtin
+from .clear import clear
+from .dead import dead
+from .dev import dev
+from .doctor import doctor
+from .pausing import pause, resume
+from .snapshot import snapshot
+from .strikes import restore, strike, strikes
+from .top import top
+from .watch import watch
 from .worker import worker
+from .workers import workers
 
 app = typer.Typer(
     name="shadows",
@@ -17,16 +30,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(worker)
+_WORK, _SEE, _OPERATE, _OTHER = "Run", "See", "Operate", "More"
+for panel, commands in {
+    _WORK: (worker, dev, add),
+    _SEE: (snapshot, top, watch, doctor, strikes),
+    _OPERATE: (pause, resume, strike, restore, clear),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(builtin, name="tasks", rich_help_panel=_WORK)
+app.add_typer(workers, name="workers", rich_help_panel=_SEE)
+app.add_typer(dead, name="dead", rich_help_panel=_OPERATE)
+
+BROKEN_PIPE = 141
+"""As a shell reports who was ended by the signal."""
 
 
-@app.command()
+@app.command(rich_help_panel=_OTHER)
 def version() -> None:
     """Print the version."""
     typer.echo(_installed("shadow-task"))
 
 
-@app.command()
+@app.command(rich_help_panel=_OTHER)
 def demo(
     speed: Annotated[float, typer.Option(help="How fast: 2 is twice as fast.", min=0.1, max=20)] = 1.0,
 ) -> None:
@@ -43,7 +69,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0, 1 where something failed, 2 where what was given cannot be used, 130 where it was interrupted.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _quiet()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -51,14 +82,19 @@ def run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="shadows", standalone_mode=False)
-    except (InvalidName, InvalidTask, ValueError) as error:
-        return _complain(error, 2)
-    except ShadowError as error:
-        return _complain(error, 1)
     except typer.TyperException as error:  # wrong usage, in the parser's words
         words: Any = error
         message, code = str(words.format_message()), int(words.exit_code)
         return _complain(message, code) if message else code
+    except typer.Abort:
+        return _complain("not confirmed, so nothing was done", 1)
+    except Exception as error:
+        from shadows.worker.exits import exit_code_of
+
+        known = exit_code_of(error)
+        if known is None:
+            raise
+        return _complain(error, known)
     return code if isinstance(code, int) else 0
 
 
@@ -66,3 +102,9 @@ def _complain(message: object, code: int) -> int:
     text = " ".join(str(message).split())
     typer.echo(f"shadows: {text}", err=True)
     return code
+
+
+def _quiet() -> int:
+    """Nobody reads what we write any more: write nothing else, at the interpreter's end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE

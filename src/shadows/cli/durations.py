@@ -1,11 +1,15 @@
-"""Durations as people write them: `50ms`, `10s`, `10m`, `2h`, `1d`, `mm:ss`, `hh:mm:ss`; a plain number is seconds."""
+"""Durations, instants and sizes as people write them.
+
+A duration is `50ms`, `10s`, `10m`, `2h`, `1d`, `mm:ss` or `hh:mm:ss`; a plain number is seconds.
+"""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]\d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([bkmgt])i?b?)?")
 _LONGEST = timedelta(days=3650)
 
 
@@ -27,3 +31,30 @@ def parse_duration(text: str) -> timedelta:
     if seconds > _LONGEST.total_seconds():
         raise ValueError(f"{text!r} is more than ten years: write a shorter duration")
     return timedelta(seconds=seconds)
+
+
+def parse_instant(text: str) -> datetime:
+    """The instant that an ISO 8601 text means; without a timezone, in this machine's.
+
+    Raises:
+        ValueError: it means none.
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is not an instant: write 2026-12-24T18:00, with a timezone as 2026-12-24T18:00Z or +01:00 behind it"
+        ) from None
+
+
+def parse_size(text: str) -> int:
+    """The bytes that a text means: `512m`, `2g`, `1.5GiB`; a plain number is bytes, the units are powers of 1024.
+
+    Raises:
+        ValueError: it means none, or nothing.
+    """
+    found = _SIZE.fullmatch(text.strip().lower())
+    size = int(float(found[1]) * 1024 ** "bkmgt".index(found[2] or "b")) if found else 0
+    if size < 1:
+        raise ValueError(f"{text!r} is not a size: write 512m, 2g, or a number of bytes")
+    return size

@@ -41,8 +41,8 @@ class Meter:
 
     def awake(self) -> bool:
         """Look whether anybody listens."""
-        self.on = metrics.listened_to() or export.exporting() or traces.tracer() is not None
-        return self.on
+        self.on = on = metrics.listened_to() or export.exporting() or traces.tracer() is not None
+        return on
 
     def sending(self, task: str, queue: str, key: str) -> "Telling":
         """A call is about to be sent."""

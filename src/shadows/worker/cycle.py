@@ -93,6 +93,17 @@ class Loop:
         """When a cycle last succeeded, by the monotonic clock."""
         self._adrift = False
         self._patience_ends: float | None = None
+        self._runs_left: int | None = None
+        self._spent: Callable[[], None] | None = None
+
+    def limit(self, runs: int, spent: Callable[[], None]) -> None:
+        """Start so many runs more, and call `spent` with the last of them."""
+        self._runs_left, self._spent = runs, spent
+
+    def _slots(self) -> int:
+        """How many runs may be started."""
+        slots = max(0, self.concurrency - len(self._jobs))
+        return slots if self._runs_left is None else min(slots, self._runs_left)
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when what runs has ended."""
@@ -213,7 +224,7 @@ class Loop:
             return 0
         if len(self._finished) > MOST_UNSETTLED:
             return 0
-        return max(0, min(self.concurrency - len(self._jobs) - len(self._ear.heard), MOST_ITEMS))
+        return max(0, min(self._slots() - len(self._ear.heard), MOST_ITEMS))
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
@@ -252,7 +263,7 @@ class Loop:
         if self._stopping or not (cycled.leased and self._lease.holds()):
             self._finished.extend(_given_back(starting))
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
-            free = max(0, self.concurrency - len(self._jobs))
+            free = self._slots()
             for taken in starting[:free]:
                 self._start(taken)
             # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
@@ -300,6 +311,10 @@ class Loop:
         job = self._jobs[taken.token] = Job(taken)
         job.task = asyncio.create_task(self._runner.run(job))
         job.task.add_done_callback(lambda task: self._ended(job, task))
+        if self._runs_left is not None and self._spent is not None:
+            self._runs_left -= 1
+            if self._runs_left == 0:
+                self._spent()
 
     def _ended(self, job: Job, task: asyncio.Task[Outcome | None]) -> None:
         taken = job.taken

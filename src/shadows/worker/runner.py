@@ -290,9 +290,10 @@ class Runner:
                 # A chain without pauses would do nothing but turn in circles until it is restored.
                 soonest_ms = ending.ended_us // 1000 + STRICKEN_PAUSE_MS
                 outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
-                return (
-                    outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
-                )
+                if self.quota is not None:  # what is passed over counts, or a stricken chain would never end
+                    self.quota.spend(job.plan.name, job.taken.key)
+                    outcome = self.quota.cut(job.plan.name, job.taken.key, outcome)
+                return outcome
         return dead("stricken", self._record(job, None))
 
     def _ending(self, job: Job) -> Ending:

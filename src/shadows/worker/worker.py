@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +54,9 @@ LEAST_PATIENCE = 3.0
 """Seconds: an idle worker's cycles may be a second apart, however short its lease."""
 MOST_THREADS = 1000
 """As many threads as there are `def` tasks at once are started, up to here, where no other number is given."""
+
+type Around = Callable[["Worker"], AbstractAsyncContextManager[None]]
+"""What is entered around a worker while it runs."""
 
 
 class Worker:
@@ -295,6 +298,20 @@ class Worker:
         else:
             loop.cancel_running(Stop.SHUTDOWN)
 
+    def retire(self) -> None:
+        """Take nothing more and let running tasks finish, however long they take; `stop` may follow."""
+        self._opened()[0].stop()
+
+    def stop_after(self, runs: int, then: Callable[[], None]) -> None:
+        """Start so many runs more, then call `then` and `retire`."""
+        loop = self._opened()[0]
+
+        def spent() -> None:
+            then()
+            loop.stop()
+
+        loop.limit(runs, spent)
+
     def trouble(self) -> str | None:
         """Why it takes no tasks at present; None where it does: its lease is held, and its cycle has lately succeeded."""
         loop, lease = self._loop, self._lease
@@ -328,6 +345,7 @@ class Worker:
         url: str | None = None,
         tasks: Sequence[str] = (),
         until_finished: bool = False,
+        around: Around | None = None,
         healthcheck_port: int | None = None,
         metrics_port: int | None = None,
         bind: str = LOOPBACK,
@@ -339,6 +357,7 @@ class Worker:
             shadows_name, url: as of `Shadow`.
             tasks: collections to register, each `module:member`.
             until_finished: end when nothing is left to do, instead of going on.
+            around: entered with the worker while it runs, after the signal handlers are set.
             healthcheck_port, metrics_port, bind: as of `shadows.telemetry.serve`.
             options: as of `Worker`.
 
@@ -362,7 +381,8 @@ class Worker:
                 "worker started worker=%s shadow=%s tasks=%d", worker.name, shadow.name, len(shadow.tasks)
             )
             try:
-                await (worker.run_until_finished() if until_finished else worker.run_forever())
+                async with around(worker) if around else nullcontext():
+                    await (worker.run_until_finished() if until_finished else worker.run_forever())
             finally:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.remove_signal_handler(number)

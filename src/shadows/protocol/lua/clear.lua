@@ -19,18 +19,21 @@ for _, queue in ipairs(names) do
 end
 if idle then keep = 0 end
 
-local function remove(key, mark)                    -- of one that is parked
-  local queue, blob = (not idle and call('HGET', parked, key) or ''):match('^([^/]*)/(.*)$')
+local function remove(key, mark, queue, blob)
   retire(key, mark)
+  if facts[4] then call('ZREM', windows, 'u/' .. key) end  -- what was kept of one before it
   finish(key, 'cancelled', queue or '', '', blob or '')
   removed = removed + 1
+end
+local function aside(key)
+  return (not idle and call('HGET', parked, key) or ''):match('^([^/]*)/(.*)$')
 end
 
 for _, member in ipairs(call('ZRANGE', waiting, 0, most - 1)) do
   local name, order, key = member:match('^([^%z]*)%z([^%z]*)%z(.*)$')
   local mark = name and '~wait/' .. order .. '/' .. name
   if mark and call('HGET', live, key) == mark then
-    remove(key, mark)
+    remove(key, mark, aside(key))
   else
     call('ZREM', waiting, member)                   -- another life has the key
   end
@@ -45,12 +48,12 @@ for _, queue in ipairs(names) do
       local id, fields = item[1], item[2]
       local token, key = queue .. '/' .. id, fields[2]
       if call('HGET', live, key) == token then
-        retire(key, token)
-        finish(key, 'cancelled', queue, '', fields[4] or '')
+        remove(key, token, queue, fields[4])
       else                                          -- not ours, or another life has the key
         call('XDEL', stream[queue], id)
+        removed = removed + 1
       end
-      removed, seen = removed + 1, seen + 1
+      seen = seen + 1
     end
     if #entries == 0 then break end
   end
@@ -62,7 +65,7 @@ if seen < most then
   for i, key in ipairs(keys) do
     local mark = marks[i] or '~due'
     if mark == '~due' then
-      remove(key, mark)
+      remove(key, mark, aside(key))
     else                                            -- another life has the key
       call('ZREM', due, key)
       if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end

@@ -1,0 +1,20 @@
+"""Whatever an operator does meanwhile: the server holds what the model says."""
+
+import pytest
+
+from tests.protocol import walk, walk_operator
+from tests.protocol.walker import Walk
+from tests.support.servers import Server
+
+CHUNK = 6
+
+
+@pytest.mark.parametrize("first", range(0, 30, CHUNK))
+def test_no_task_is_lost_or_doubled_on_a_walk_with_an_operator(server: Server, first: int) -> None:
+    runs = 0
+    for seed in range(first, first + CHUNK):
+        actions = walk.LOSSY if seed % 3 == 2 else walk.ACTIONS
+        steps = Walk(server, seed)
+        steps.run(60, [*actions, *walk_operator.ACTIONS])
+        runs += steps.runs
+    assert runs > 0
