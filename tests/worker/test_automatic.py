@@ -266,6 +266,21 @@ class TestHealing:
             monkeypatch.undo()
         await shadows.cancel("poll")
 
+    async def test_a_stricken_one_is_begun_once_it_is_restored(self, shadows: Shadow, server: Server) -> None:
+        runs: list[int] = []
+
+        async def poll(perpetual: Perpetual = Perpetual(every=HOUR, automatic=True)) -> None:
+            runs.append(1)
+
+        shadows.register(poll)
+        await shadows.strike(poll)
+        async with Worker(shadows) as worker, running(worker):
+            await until(lambda: worker._loop is not None and worker._loop._listening is not None)
+            await shadows.restore(poll)
+            await until(partial(has, runs, 1))
+        assert server.call("HLEN", f"{{{shadows.name}}}:dead") == 0
+        await shadows.cancel("poll")
+
     async def test_what_goes_wrong_is_tried_again(
         self, shadows: Shadow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
