@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -43,7 +44,7 @@ from shadows.telemetry.logs import log_ended, log_started
 
 from .followups import leave
 from .gate import Gate
-from .hooks import Hooks
+from .hooks import Hooks, reason_of, tell
 from .job import Job, Over, Stop
 from .progress import ProgressBoard
 from .quota import Quota
@@ -117,7 +118,7 @@ class Runner:
             outcome = over.outcome
         if outcome is not None:
             if self._hooks.on_dead is not None and outcome.kind in (Kind.FAILED, Kind.DEAD):
-                await self._hooks.died(self._given_up(job), outcome)
+                await tell("on_dead", self._hooks.on_dead, self._given_up(job), reason_of(outcome))
             if job.unique_ms:
                 outcome = _keep_unique(outcome, job.unique_ms)
         return outcome
@@ -210,13 +211,14 @@ class Runner:
             shown = job.plan.shown(job.args, job.kwargs)
             log_started(logger, job.plan.name, shown, job.taken.key, job.attempt, self._worker.name)
         if self._hooks.on_start is not None:
-            await self._hooks.started(job.run)
+            await tell("on_start", self._hooks.on_start, job.run.execution)
         try:
             job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
         if self._hooks.on_end is not None:
-            await self._hooks.ended(job.run, TaskOutcome(self._duration(job), job.result, job.error))
+            outcome = TaskOutcome(self._duration(job), job.result, job.error)
+            await tell("on_end", self._hooks.on_end, job.run.execution, outcome)
         if told:
             took = time.perf_counter() - began
             log_ended(logger, job.plan.name, job.taken.key, job.attempt, self._worker.name, took, job.error)
@@ -354,8 +356,8 @@ class Runner:
         arguments = job.plan.named(job.args, job.kwargs)
         return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments)
 
-    def _duration(self, job: Job) -> Any:
-        return as_datetime(self._worker.now_us()) - as_datetime(job.started_us)
+    def _duration(self, job: Job) -> timedelta:
+        return timedelta(microseconds=self._worker.now_us() - job.started_us)
 
     def _record(self, job: Job, failure: Failure | None, result: object = None) -> bytes:
         if not self._records and failure is None:
