@@ -650,6 +650,20 @@ def test_who_passed_a_debounce_that_was_forgotten_starts(bench: Bench) -> None:
     assert bench.acquire(second, debounce()) is ASIDE
 
 
+def test_who_waits_on_for_something_else_can_be_superseded_however_late_it_is(bench: Bench) -> None:
+    tasks = taken(bench, "a", "b")
+    assert [bench.acquire(task, debounce(), rate()) for task in tasks] == [ASIDE, ASIDE]
+    bench.instant += 10**8
+    bench.tidy()
+    second = again(bench, "b")
+    (other,) = taken(bench, "c")
+    assert bench.acquire(other, rate()) is GRANTED
+    assert bench.acquire(second, debounce(), rate()) is ASIDE
+    (newer,) = taken(bench, "d")
+    assert bench.acquire(newer, debounce(), rate()) is ASIDE
+    assert bench.find("b").state == "cancelled"
+
+
 def test_the_key_of_what_was_superseded_stays_taken_for_its_time(bench: Bench) -> None:
     bench.schedule(Item("a", "default", 0, b"x", unique_ms=50))
     bench.add("b")

@@ -119,10 +119,12 @@ for _ = 1, n do
             local open
             passed, open = reserve_slot(passed, name .. '/' .. amount, amount, window)
             wait_until = math.max(wait_until, open)
-          elseif need == 'debounce' and not listed(granted, 'd/' .. name) and not debounced(name, who, passed) then
-            supersede(name, key)
-            call('HSET', permits, '\3' .. name, now + window .. '/' .. who)
-            call('ZADD', windows, now + window + 86400000, 'd/' .. name)
+          elseif need == 'debounce' and not listed(granted, 'd/' .. name) then
+            local quiet = debounced(name, who, passed)
+            if not quiet then supersede(name, key) end
+            quiet = math.max(now, quiet or now + window)
+            call('HSET', permits, '\3' .. name, quiet .. '/' .. who)
+            call('ZADD', windows, quiet + 86400000, 'd/' .. name)
             if not listed(passed, 'd/' .. name) then passed = passed .. '\0d/' .. name end
           end
         end
