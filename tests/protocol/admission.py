@@ -137,8 +137,6 @@ class _Asked:
     def _come_back(self) -> None:
         ground, key, who = self.ground, self.wish.key, self.wish.who
         for claim in self.wish.claims:
-            if mark_of(claim) in self.granted:
-                continue
             if claim.need is Need.RATE:
                 self.wait_until = max(self.wait_until, Rate(ground, claim).reserve(self.passed))
             elif claim.need is Need.DEBOUNCE:
@@ -159,7 +157,7 @@ class _Asked:
         before = ground.counters.get(f"\3{name}", "").partition("/")[2].partition("\0")[0]
         passed = ground.passed.get(before, [])
         mark = ground.live.get(before)
-        if before == self.wish.key or mark is None or f"d/{name}" not in passed:
+        if mark is None or f"d/{name}" not in passed:
             return
         if isinstance(mark, Entry):
             passed.append(f"x/{name}")
@@ -255,7 +253,7 @@ class Rate:
             open_at = self.free(slot)
             if open_at <= now:
                 return instant
-            if instant <= open_at - window:
+            if instant < open_at - window:
                 open_at = max(open_at, self.taken_until(slot))
             passed[:] = [claim for claim in passed if not claim.startswith(f"r/{self.slots}\1")]
         else:

@@ -139,6 +139,17 @@ def test_a_count_that_was_removed_by_hand_is_counted_again(bench: Bench) -> None
     assert bench.hash("permits") == {"one": "1/1"}
 
 
+def test_all_who_hold_are_counted_also_on_a_full_server(bench: Bench) -> None:
+    bench.add(*"abcd")
+    for task in bench.take():
+        bench.acquire(task, Claim(Need.PERMIT, "one", 3))
+    bench.ask("HSET", "permits", "one", "1/3")
+    with bench.full():
+        bench.tidy()
+    assert bench.hash("permits") == {"one": "3/3"}
+    assert bench.find("d").stand is Stand.WAITING
+
+
 def test_all_that_is_free_is_handed_out_limit_after_limit(bench: Bench) -> None:
     for name in ("a", "ab", "b"):
         keys = [f"{name}{number}" for number in range(5)]
