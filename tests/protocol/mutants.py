@@ -46,7 +46,7 @@ _CONDITION = re.compile(r"\b(?:if|elseif) (.+?) then\b")
 _OPERATOR = re.compile(r" (and|or) ")
 _COMPARISON = re.compile(r" (<=|>=|<|>) ")
 _STATEMENT = re.compile(r"(?:^|\n|;|\bthen|\belse|\bdo)\s*$")
-_BEFORE = re.compile(r"(?:\b(?:if|elseif|and|or|return)|(?<![~=<>])=|,) $")
+_BEFORE = re.compile(r"(?:\b(?:if|elseif|while|and|or|return)|(?<![~=<>])=|,) $")
 _AFTER = re.compile(r"(?: (?:and|or|then|do|end)\b|,|\n|$)")
 
 

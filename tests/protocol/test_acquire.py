@@ -781,6 +781,12 @@ def test_a_window_of_one_debounce_does_not_move_that_of_another(bench: Bench) ->
     assert bench.scores("due") == {"b": bench.instant + 30}
 
 
+def test_of_several_debounces_the_longest_counts(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    assert bench.acquire(task, debounce("x", 100), debounce("y", 50)) is ASIDE
+    assert bench.scores("due") == {"a": bench.instant + 100}
+
+
 # -- what is kept, and what is told
 
 

@@ -189,13 +189,14 @@ def test_those_who_hold_are_not_counted_where_they_are_very_many(bench: Bench) -
     assert bench.find("b").stand is Stand.QUEUED
 
 
-@pytest.mark.parametrize("member", ["odd", "one\0odd", "\0", "one\0a\0nobody"])
+@pytest.mark.parametrize("member", ["odd", "one\0odd", "\0", "one\0.\0nobody"])
 def test_what_somebody_else_wrote_into_the_line_hurts_nobody(bench: Bench, member: str) -> None:
     first = waiting(bench, "ab")
     bench.ask("ZADD", "waiting", 0, member)
     bench.tidy()
     bench.cycle(settle=[(first, completed())])
     assert [task.key for task in bench.take()] == ["b"]
+    assert (list(bench.hash("live")), bench.dead()) == (["b"], {})
 
 
 def test_who_lost_its_place_is_handed_the_permit_all_the_same(bench: Bench) -> None:
