@@ -62,7 +62,7 @@ def _clear(model: Model, limits: Limits, order: list[str], most: int) -> list[ob
         key = entry.fields[1]
         if model.live.get(key) is entry:
             _end(model, kept, key, entry.queue, entry.text)
-        model._leave(entry)
+        model.leave(entry)
     scheduled = sorted(model.due, key=lambda key: (model.due[key], key))[: most - len(ready)]
     removed = len(ready)
     for key in scheduled:
@@ -76,7 +76,7 @@ def _clear(model: Model, limits: Limits, order: list[str], most: int) -> list[ob
         for books in (model.ended, model.producers, model.windows, model.controls):
             books.clear()
     else:
-        model._sweep(limits)
+        model.sweep(limits, 2 * (len(ready) + len(scheduled)) + 10)
     return ["OK", removed, int(left)]
 
 
@@ -84,7 +84,7 @@ def _end(model: Model, limits: Limits, key: str, queue: str, blob: str) -> None:
     model.live.pop(key, None)
     if model.unique:
         model.windows.pop(f"u/{key}", None)
-    model._finish(limits, key, "cancelled", queue, "", blob)
+    model.finish(limits, key, "cancelled", queue, "", blob)
 
 
 def requeue(walk: Walk) -> None:
@@ -109,7 +109,7 @@ def _requeue(model: Model, id_: str, body: str) -> list[str]:
     if not model.good(queue):
         return ["BAD"]
     del model.dead[id_]
-    model._place(queue, key, f"1/0/{body or found[1]}", 0)
+    model.place(queue, key, f"1/0/{body or found[1]}", 0)
     return ["REQUEUED"]
 
 
