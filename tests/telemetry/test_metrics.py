@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
@@ -243,8 +243,11 @@ async def test_the_answer_is_what_prometheus_reads_in_both_of_its_formats(port: 
 
 async def test_the_applications_own_metrics_are_exposed_too(port: int | None) -> None:
     own = Counter("applications_own", "The application's own.")
-    own.inc(7)
-    assert (await scrape(port)).value("applications_own_total") == 7
+    try:
+        own.inc(7)
+        assert (await scrape(port)).value("applications_own_total") == 7
+    finally:
+        REGISTRY.unregister(own)
 
 
 async def test_nobody_listening_nothing_is_counted(shadows: Shadow) -> None:

@@ -1,6 +1,5 @@
 """How a command asks a shadow: it opens it, asks, and closes it."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -36,6 +35,7 @@ def shadow_at(name: str, url: str | None, url_file: Path | None, tasks: list[str
 
 def ask[T](shadow: "Shadow", question: Callable[["Shadow"], Awaitable[T]]) -> T:
     """The answer of an open shadow."""
+    import asyncio
 
     async def asking() -> T:
         async with shadow:

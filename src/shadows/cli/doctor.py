@@ -1,6 +1,5 @@
 """`shadows doctor`: whether a server can be relied on, and what to mend where it cannot."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
@@ -34,6 +33,8 @@ def doctor(
 
     Ends with 1 where a check fails; warnings end with 0.
     """
+    import asyncio
+
     from .output import console, plain, write_json
 
     found = asyncio.run(_examine(shadows, server_url(url, url_file)))

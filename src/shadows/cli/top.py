@@ -1,6 +1,5 @@
 """`shadows top`: a shadow, live, on a whole screen."""
 
-import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +48,8 @@ def top(
 
 
 async def _watch(shadow: "Shadow", interval: float, limit: int) -> None:
+    import asyncio
+
     from redis.exceptions import RedisError
     from rich.live import Live
     from rich.text import Text

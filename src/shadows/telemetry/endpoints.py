@@ -2,11 +2,11 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
 
@@ -27,6 +27,22 @@ PATIENCE = 3.0
 """Seconds that the server may take to say how much there is to do."""
 
 
+class Crew(Protocol):
+    """Several worker processes, which are answered for together."""
+
+    def trouble(self) -> str | None:
+        """Why none of them takes tasks; None where one does."""
+        ...
+
+    def stuck(self) -> str | None:
+        """Which of them do not respond; None where all do."""
+        ...
+
+    def snapshots(self) -> Iterable[metrics.Snapshot]:
+        """What they have counted."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """The ports that are served: None where one is not."""
@@ -43,6 +59,7 @@ async def serve(
     healthcheck_port: int | None = None,
     metrics_port: int | None = None,
     bind: str = LOOPBACK,
+    crew: Crew | None = None,
 ) -> AsyncGenerator[Served]:
     """Answer on these ports for as long as the block lasts: health on one, Prometheus' metrics on the other, or both on one.
 
@@ -52,6 +69,7 @@ async def serve(
         healthcheck_port: answers `/`, `/livez`, `/readyz` and `/depth`. Default: none; 0 is any free port.
         metrics_port: answers `/metrics`. Default: none; 0 is any free port.
         bind: the address that is listened on. Default: this machine alone.
+        crew: worker processes that are answered for in the worker's place.
 
     Raises:
         ValueError: a number that is not a port's.
@@ -60,8 +78,8 @@ async def serve(
     routes: dict[int, dict[str, Route]] = {}
     link = Link(shadows.store.address, PATIENCE)
     for parameter, port, answers in (
-        ("healthcheck_port", healthcheck_port, _health(shadows, worker, link)),
-        ("metrics_port", metrics_port, {"/metrics": _metrics(shadows, link)}),
+        ("healthcheck_port", healthcheck_port, _health(shadows, worker, link, crew)),
+        ("metrics_port", metrics_port, {"/metrics": _metrics(shadows, link, crew)}),
     ):
         if port is not None:
             if not 0 <= port <= 65535:
@@ -79,15 +97,17 @@ async def serve(
         yield Served(served.get(healthcheck_port), served.get(metrics_port))
 
 
-def _health(shadow: "Shadow", worker: "Worker | None", link: Link) -> dict[str, Route]:
+def _health(shadow: "Shadow", worker: "Worker | None", link: Link, crew: Crew | None) -> dict[str, Route]:
     async def alive(_: Request) -> Answer:
-        return _OK  # the loop that says so is the worker's own
+        stuck = None if crew is None else crew.stuck()
+        return _unavailable(stuck) if stuck else _OK  # the loop that says so is the worker's own
 
     async def ready(_: Request) -> Answer:
         try:
-            if worker is None:
+            asked = crew or worker
+            if asked is None:
                 await depth(shadow.store, link)
-            trouble = worker and worker.trouble()
+            trouble = None if asked is None else asked.trouble()
         except RedisError:
             trouble = _SILENT
         return _unavailable(trouble) if trouble else _OK
@@ -108,13 +128,16 @@ def _health(shadow: "Shadow", worker: "Worker | None", link: Link) -> dict[str, 
     return {"/": alive, "/livez": alive, "/readyz": ready, "/depth": depths}
 
 
-def _metrics(shadow: "Shadow", link: Link) -> Route:
+def _metrics(shadow: "Shadow", link: Link, crew: Crew | None) -> Route:
     async def scrape(request: Request) -> Answer:
         try:
             await meter.look(shadow, link)
         except RedisError as error:
             logger.warning("depths not seen error=%s", error)
-        return Answer(*exposition.expose(metrics.snapshot(), request.headers.get("accept", "")))
+        counted = metrics.snapshot()
+        if crew is not None:
+            counted = metrics.merge([counted, *crew.snapshots()])
+        return Answer(*exposition.expose(counted, request.headers.get("accept", "")))
 
     return scrape
 

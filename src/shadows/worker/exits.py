@@ -14,7 +14,7 @@ def exit_code_of(error: BaseException) -> int | None:
     """The exit code of an error whose message is all that a person needs; None where it is a bug, to be shown whole."""
     if isinstance(error, ValueError):  # InvalidName and InvalidTask among them
         return UNUSABLE
-    if isinstance(error, ShadowError | RedisError):
+    if isinstance(error, ShadowError | RedisError | OSError):
         return FAILED
     return None
 

@@ -8,6 +8,9 @@ from typing import Any, cast
 
 from shadows.telemetry.logs import LogFormat
 
+SERVING = ("healthcheck_port", "metrics_port", "bind")
+"""The options of `Worker.run` that say where health and metrics are served."""
+
 
 @dataclass(frozen=True, slots=True)
 class Orders:
@@ -23,11 +26,14 @@ class Orders:
     """How many runs it starts before it is replaced; None: any number."""
     max_memory: int | None = None
     """With how many resident bytes it is replaced; None: any number."""
+    counts: bool = False
+    """Whether it reports what it has counted, as somebody reads the supervisor's metrics."""
 
     def encoded(self, name: str | None) -> bytes:
-        """These orders as one line of JSON, for the worker of that name."""
+        """These orders as one line of JSON, for the worker of that name; ports are the supervisor's to serve."""
         seconds = {parameter: duration.total_seconds() for parameter, duration in self.durations.items()}
-        options = {**self.options, "name": name}
+        options = {option: value for option, value in self.options.items() if option not in SERVING}
+        options["name"] = name
         return json.dumps({**asdict(self), "options": options, "durations": seconds}).encode() + b"\n"
 
     @classmethod

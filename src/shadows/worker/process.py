@@ -6,7 +6,7 @@ is how a supervisor starts one; the socket is inherited, one line of JSON a mess
 
 1. It reads its orders, and from then on a thread listens to the supervisor: `stop`, `now`, or the end of the stream,
    which is the supervisor's death, however it died. The thread hears that even where a task blocks the event loop.
-2. It says `ready` once the worker has its lease.
+2. It says `ready` once the worker has its lease, and from then on, every second, how it is and what it has counted.
 3. When it has started as many runs as it may, or is too big, it says `leaving` and finishes what runs; the supervisor
    starts another in its place at once.
 4. What it cannot do it says as `failed`, in one line; the supervisor decides what becomes of that.
@@ -21,10 +21,11 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from shadows.telemetry import meter, metrics
 from shadows.telemetry.logs import set_up_logging
 
 from .exits import FAILED, exit_code_of, one_line
@@ -98,25 +99,33 @@ class Ward:
             loop.add_signal_handler(number, self._signalled)
         if (runs := self._orders.max_tasks) is not None:
             worker.stop_after(runs, lambda: self._leave(f"it has started {runs} runs"))
-        watching = asyncio.create_task(self._watch(worker), name="shadows:memory")
+        watching = asyncio.create_task(self._watch(worker), name="shadows:watch")
         self._worker, self._loop = worker, loop
         self.say(say="ready", name=worker.name)
         self._heed()
         try:
-            yield
+            with meter.listening() if self._orders.counts else nullcontext():
+                yield
+                self._report(worker)
         finally:
             self._worker = None
             watching.cancel()
 
     async def _watch(self, worker: Worker) -> None:
         most = self._orders.max_memory
-        while most is not None:
+        while True:
             await asyncio.sleep(LOOK_SECONDS)
+            self._report(worker)
             resident = resident_bytes()
-            if resident > most:
+            if most is not None and resident > most:
                 self._leave(f"it takes {_megabytes(resident)}, more than {_megabytes(most)}")
                 worker.retire()
-                return
+                most = None
+
+    def _report(self, worker: Worker) -> None:
+        self.say(
+            say="report", trouble=worker.trouble(), counted=metrics.snapshot() if self._orders.counts else []
+        )
 
     def _leave(self, why: str) -> None:
         logger.info("worker leaves for another worker=%s why=%s", self._worker and self._worker.name, why)

@@ -21,16 +21,21 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from shadows import embedded
+from shadows.protocol.keys import check_name
+from shadows.shadow import Shadow
+from shadows.telemetry import serve
 
+from .crew import Crew
 from .exits import FAILED
-from .orders import Orders
+from .orders import SERVING, Orders
 from .process import MARGIN_SECONDS
+from .worker import worker_name
 
 logger = logging.getLogger("shadows.supervisor")
 
@@ -48,7 +53,6 @@ class Process:
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
-        self.ready = False
         self.leaving = asyncio.Event()
         self.gone = asyncio.Event()
         self.failure: tuple[int, str] | None = None
@@ -85,25 +89,25 @@ class Process:
         process._writer.write(orders)
         return process, reader
 
-    async def attend(self, reader: asyncio.StreamReader, ready: Callable[[], None]) -> None:
+    async def attend(
+        self, reader: asyncio.StreamReader, reported: Callable[["Process", dict[str, Any]], None]
+    ) -> None:
         """Hear it until it is gone."""
         with suppress(OSError):  # a reset is an end too
             while line := await reader.readline():
-                self._hear(json.loads(line), ready)
+                message = json.loads(line)
+                self._hear(message)
+                reported(self, message)
         self.code = await self._process.wait()
         self._writer.close()
         self.gone.set()
 
-    def _hear(self, message: dict[str, Any], ready: Callable[[], None]) -> None:
-        match message["say"]:
-            case "ready":
-                self.ready = True
-                ready()
-            case "leaving":
-                logger.info("process leaves for another process=%s why=%s", self.name, message["why"])
-                self.leaving.set()
-            case _:
-                self.failure = message["code"], message["message"]
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["say"] == "leaving":
+            logger.info("process leaves for another process=%s why=%s", self.name, message["why"])
+            self.leaving.set()
+        elif message["say"] == "failed":
+            self.failure = message["code"], message["message"]
 
     def tell(self, word: str) -> None:
         """Ask it to `stop`, or to stop `now`."""
@@ -124,13 +128,13 @@ class Supervisor:
     Args:
         orders: what each of them does.
         processes: how many there are at a time.
-        name: what the workers are called, each with its number behind it. Default: each finds a name of its own.
+        name: what the workers are called, of several each with its number behind it. Default: host and process.
     """
 
     def __init__(self, orders: Orders, processes: int, name: str | None = None) -> None:
-        self._orders = orders
+        self._orders = replace(orders, counts="metrics_port" in orders.options)
         self._count = processes
-        self._name = name
+        self._name = check_name(name or worker_name())
         self._living: set[Process] = set()
         self._stop = asyncio.Event()
         self._renewed = asyncio.Event()
@@ -139,6 +143,7 @@ class Supervisor:
         self._stillborn = 0
         self._failure: tuple[int, str] | None = None
         self._killers: list[asyncio.TimerHandle] = []
+        self._crew = Crew()
 
     async def run(self) -> tuple[int, str]:
         """Run them all; the exit code, and where something failed the line that says what.
@@ -151,7 +156,7 @@ class Supervisor:
         try:
             await self._enter_memory()
             logger.info("supervisor started processes=%d", self._count)
-            async with asyncio.TaskGroup() as group:
+            async with self._serve(), asyncio.TaskGroup() as group:
                 for slot in range(1, self._count + 1):
                     group.create_task(self._keep(slot, group), name=f"shadows:slot:{slot}")
         finally:
@@ -161,6 +166,14 @@ class Supervisor:
                 killer.cancel()
         logger.info("supervisor stopped")
         return self._failure or (0, "")
+
+    def _serve(self) -> AbstractAsyncContextManager[object]:
+        """Answer for all processes on the ports that the orders name."""
+        options = self._orders.options
+        serving = {option: options[option] for option in SERVING if option in options}
+        if not serving:
+            return nullcontext()
+        return serve(Shadow(options["shadows_name"], options["url"]), crew=self._crew, **serving)
 
     async def _enter_memory(self) -> None:
         """Where the engine is private to one process, that one is this, and the workers are told its socket."""
@@ -174,6 +187,8 @@ class Supervisor:
         """Have all workers stop gracefully; called again, now."""
         self._asked += 1
         self._stop.set()
+        if self._asked == 1:
+            logger.info("stopping, what runs may finish; a second signal stops it now")
         for process in list(self._living):
             self._tell_to_stop(process)
 
@@ -214,9 +229,10 @@ class Supervisor:
                 await _first(self._stop.wait(), self._renewed.wait(), asyncio.sleep(pause))
 
     async def _start(self, slot: int, group: asyncio.TaskGroup) -> Process:
-        name = f"{self._name}-{slot}" if self._name and self._count > 1 else self._name
-        process, reader = await Process.start(name or f"worker-{slot}", self._orders.encoded(name))
+        name = self._name if self._count == 1 else f"{self._name}-{slot}"
+        process, reader = await Process.start(name, self._orders.encoded(name))
         self._living.add(process)
+        self._crew.joined(process.pid, name)
         group.create_task(self._attend(process, reader), name=f"shadows:process:{process.pid}")
         if self._stop.is_set():
             self._tell_to_stop(process)
@@ -224,14 +240,18 @@ class Supervisor:
 
     async def _attend(self, process: Process, reader: asyncio.StreamReader) -> None:
         try:
-            await process.attend(reader, self._is_ready)
+            await process.attend(reader, self._reported)
         finally:
             self._living.discard(process)
+            self._crew.left(process.pid)
         if process.killed and self._stop.is_set():
             self._fail(FAILED, f"the worker process {process.name} did not end and was killed")
 
-    def _is_ready(self) -> None:
-        self._ever_ready = True
+    def _reported(self, process: Process, message: dict[str, Any]) -> None:
+        if message["say"] == "ready":
+            self._ever_ready = True
+        elif message["say"] == "report":
+            self._crew.reported(process.pid, message)
 
     def _is_to_be_replaced(self, process: Process) -> bool:
         """What follows from a process's end."""

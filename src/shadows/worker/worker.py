@@ -137,9 +137,7 @@ class Worker:
         if queues is not None and (not queues or isinstance(queues, str)):
             raise ValueError(f"queues={queues!r}: a list of at least one name, or leave it out for all")
         self.shadow = shadows
-        self.name = (
-            check_name(name) if name is not None else f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
-        )
+        self.name = check_name(name) if name is not None else worker_name()
         self.meter = Meter(shadows.name, self.name)
         self._concurrency = _check_number("concurrency", concurrency)
         self.dependencies = outer_dependencies(
@@ -442,6 +440,11 @@ class Worker:
             await reaper.reap(lease.incarnation)
         except RedisError as error:
             logger.warning("lease not given back, it will run out worker=%s error=%s", self.name, error)
+
+
+def worker_name() -> str:
+    """What a worker is called that was given no name."""
+    return f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def _check_number(parameter: str, number: int) -> int:
