@@ -275,7 +275,7 @@ class TestHealing:
         shadows.register(poll)
         await shadows.strike(poll)
         async with Worker(shadows) as worker, running(worker):
-            await until(lambda: worker._loop is not None and worker._loop._listening is not None)
+            await until(lambda: worker._loop is not None and worker._loop._ear.listening)
             await shadows.restore(poll)
             await until(partial(has, runs, 1))
         assert server.call("HLEN", f"{{{shadows.name}}}:dead") == 0

@@ -114,6 +114,7 @@ class Runner:
             outcome = await self._follow(job)
             if job.running is not None:
                 job.running.ended(job.error, outcome)
+            del job.run  # it knows the job: without the circle both are gone at once
         except Over as over:
             outcome = over.outcome
         if outcome is not None:
@@ -195,7 +196,7 @@ class Runner:
             job.attempt,
             job.call.when_us,
             job.started_us,
-            lambda: self._describe(job),
+            lambda run: self._describe(job, run),
             lambda: self._board.report(job.taken.token, job.taken.key),
         )
         current_run.set(job.run)
@@ -382,7 +383,7 @@ class Runner:
             )
         )
 
-    def _describe(self, job: Job) -> Execution[Any]:
+    def _describe(self, job: Job, run: Run) -> Execution[Any]:
         execution = Execution[Any](
             self._shadow,
             job.taken.key,
@@ -396,10 +397,10 @@ class Runner:
             worker=self._worker.name,
             expires=as_datetime(job.call.expires_us) if job.call.expires_us else None,
             fence=fence_of(job.taken.token),
-            progress=job.run.progress,
+            progress=run.progress,
         )
         execution.started_at = as_datetime(job.started_us)
-        execution.then_run = lambda function, when, key, queue: leave(job.run, function, when, key, queue)
+        execution.then_run = lambda function, when, key, queue: leave(run, function, when, key, queue)
         return execution
 
     def _given_up(self, job: Job) -> Execution[Any]:
