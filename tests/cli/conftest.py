@@ -21,7 +21,19 @@ from tests.support.root_logging import kept_logging
 __all__ = ["kept_logging"]
 
 TASKS = """
-import os
+import asyncio, os
+from shadows import Progress
+
+async def step(steps: int = 3, progress: Progress = Progress()) -> None:
+    await progress.set_total(steps)
+    await progress.set_message("counting")
+    while not os.path.exists(os.environ["NOTES"]):
+        await asyncio.sleep(0.01)
+    for _ in range(steps):
+        await progress.increment()
+
+async def loose(anything, many: list[int] | set[int] = (), **rest) -> str:
+    return f"{anything} {many} {rest}"
 
 async def note(text: str, times: int = 1) -> str:
     with open(os.environ["NOTES"], "a") as notes:
@@ -31,7 +43,7 @@ async def note(text: str, times: int = 1) -> str:
 async def broken() -> None:
     raise ValueError("out of order")
 
-all_tasks = [note, broken]
+all_tasks = [note, broken, step, loose]
 """
 
 

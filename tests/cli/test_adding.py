@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -127,3 +128,44 @@ def test_watching_gives_up_after_its_timeout(commands: Commands) -> None:
     assert "mail 'a' is scheduled to run in 59m" in told
     assert "'a' has not ended within" in commands.error
     assert time.monotonic() - began < 5
+
+
+def test_what_has_no_type_that_could_be_read_goes_as_it_stands(commands: Commands, tasks: str) -> None:
+    commands("add", "loose", "a", "b", "--kw", "more=int:1", "--key", "l", "--tasks", tasks)
+    with commands.worker(tasks):
+        assert "result: \"a b {'more': 1}\"" in commands("watch", "l", "--tasks", tasks)
+
+
+def test_a_result_that_is_not_kept_is_not_missed(commands: Commands, tasks: str) -> None:
+    commands("tasks", "sleep", "0", "--key", "s")
+    with commands.worker(tasks):
+        assert "result" not in commands("watch", "s")
+
+
+def follow(commands: Commands, tasks: str, wait_for: str) -> str:
+    """What is shown of a task that tells its progress, from before it runs."""
+    commands("add", "step", "--key", "p")
+    with commands.worker(tasks):
+        beside = threading.Timer(0.5, Path(os.environ["NOTES"]).touch)
+        beside.start()
+        try:
+            return commands("watch", "p")
+        finally:
+            beside.join()
+
+
+def test_progress_is_told_line_by_line_without_a_terminal(commands: Commands, tasks: str) -> None:
+    shown = follow(commands, tasks, "p")
+    assert "progress 0/3 counting" in shown
+    assert "progress 3/3 counting" in shown or "is completed" in shown
+
+
+def test_progress_is_a_bar_on_a_terminal(
+    commands: Commands, tasks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = follow(commands, tasks, "p")
+    assert "step 'p' is completed" in shown
+    assert "counting" in shown
+    assert "progress 0/3" not in shown

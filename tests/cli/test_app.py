@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -89,6 +90,15 @@ def test_help_is_shown_where_nothing_is_asked(capsys: pytest.CaptureFixture[str]
         (["--tasks", "nocolon"], "module:member"),
         (["--tasks", "no.such.module:tasks"], "cannot be imported"),
         (["--no-such-option"], "--no-such-option"),
+        (["--queues", "a=0"], "a weight is a whole number"),
+        (["--queues", "a=x"], "a weight is a whole number"),
+        (["--max-memory", "much"], "'much' is not a size"),
+        (["--max-tasks", "0"], "--max-tasks"),
+        (["--processes", "0"], "--processes"),
+        (["--processes", "1", "--tasks", "no.such.module:tasks"], "cannot be imported"),
+        (["--metrics-port", "70000"], "--metrics-port"),
+        (["--dependencies", "nocolon"], "nocolon"),
+        (["--fallback-task", "no.such.module:task"], "no.such.module"),
     ],
 )
 def test_what_cannot_be_used_exits_2_with_one_line(
@@ -218,3 +228,63 @@ def test_the_options_come_from_the_environment_too(
 def test_a_password_is_never_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["worker", "--url", "redis://user:canary@127.0.0.1:1/0"]) == 1
     assert "canary" not in "".join(lines(capsys))
+
+
+def test_queues_have_weights_and_a_supervisor_may_drain(
+    url: str, name: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(add(url, name, project, "hello"))
+    where = ["--shadows", name, "--url", url, "--tasks", f"{project.stem}:all_tasks"]
+    options = ["--queues", "critical=3", "--queues", "default", "--no-schedule-automatic-tasks", "--drain"]
+    assert run(["worker", *where, *options]) == 0
+    assert Path(os.environ["NOTES"]).read_text() == "hello\n"
+    asyncio.run(add(url, name, project, "again"))
+    assert run(["worker", *where, *options, "--processes", "2", "--max-memory", "2g"]) == 0
+    assert Path(os.environ["NOTES"]).read_text() == "hello\nagain\n"
+
+
+@pytest.mark.parametrize("command", [[], ["worker"], ["dead"], ["tasks", "trace"], ["watch"]])
+def test_every_help_is_shown(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+    assert "Usage: shadows" in capsys.readouterr().out
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = {
+        **os.environ,
+        "_SHADOWS_COMPLETE": "complete_bash",
+        "COMP_WORDS": "shadows sn",
+        "COMP_CWORD": "1",
+    }
+    script = "from shadows.cli import main; main([])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["snapshot"]
+
+
+def test_a_port_that_is_taken_exits_1_with_one_line(
+    url: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert (
+            run(
+                [
+                    "worker",
+                    "--shadows",
+                    name,
+                    "--url",
+                    url,
+                    "--healthcheck-port",
+                    port,
+                    "--logging-level",
+                    "error",
+                ]
+            )
+            == 1
+        )
+    (said,) = lines(capsys)
+    assert "in use" in said

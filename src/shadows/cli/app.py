@@ -3,7 +3,7 @@
 What a command needs is imported inside it, so that help and completion, which run at every press of a key, are quick.
 """
 
-import os
+import inspect
 import sys
 from importlib.metadata import version as _installed
 from typing import Annotated, Any
@@ -42,9 +42,6 @@ app.add_typer(builtin, name="tasks", rich_help_panel=_WORK)
 app.add_typer(workers, name="workers", rich_help_panel=_SEE)
 app.add_typer(dead, name="dead", rich_help_panel=_OPERATE)
 
-BROKEN_PIPE = 141
-"""As a shell reports who was ended by the signal."""
-
 
 @app.command(rich_help_panel=_OTHER)
 def version() -> None:
@@ -54,7 +51,9 @@ def version() -> None:
 
 @app.command(rich_help_panel=_OTHER)
 def demo(
-    speed: Annotated[float, typer.Option(help="How fast: 2 is twice as fast.", min=0.1, max=20)] = 1.0,
+    speed: Annotated[
+        float, typer.Option(metavar="N", help="How fast: 2 is twice as fast.", min=0.1, max=20)
+    ] = 1.0,
 ) -> None:
     """Show tasks run on the embedded engine: at once, later, retried, chained, again and again. Takes a few seconds."""
     import asyncio
@@ -64,17 +63,19 @@ def demo(
     asyncio.run(show(speed))
 
 
+for group in (app, builtin, workers, dead):
+    for entry in group.registered_commands:
+        # A paragraph flows over the width of the terminal, and does not break where its source does.
+        paragraphs = inspect.cleandoc((entry.callback and entry.callback.__doc__) or "").split("\n\n")
+        entry.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process.
 
     Exit codes: 0, 1 where something failed, 2 where what was given cannot be used, 130 where it was interrupted.
     """
-    code = run(sys.argv[1:] if arguments is None else arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = _quiet()
-    sys.exit(code)
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
@@ -102,9 +103,3 @@ def _complain(message: object, code: int) -> int:
     text = " ".join(str(message).split())
     typer.echo(f"shadows: {text}", err=True)
     return code
-
-
-def _quiet() -> int:
-    """Nobody reads what we write any more: write nothing else, at the interpreter's end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN_PIPE

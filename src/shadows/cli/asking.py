@@ -36,6 +36,9 @@ def shadow_at(name: str, url: str | None, url_file: Path | None, tasks: list[str
 def ask[T](shadow: "Shadow", question: Callable[["Shadow"], Awaitable[T]]) -> T:
     """The answer of an open shadow."""
     import asyncio
+    import logging
+
+    logging.getLogger("shadows").addHandler(logging.NullHandler())  # what matters, the command itself says
 
     async def asking() -> T:
         async with shadow:

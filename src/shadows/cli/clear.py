@@ -12,7 +12,7 @@ def clear(
     shadows: Name = "shadows",
     url: Url = None,
     url_file: UrlFile = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
 ) -> None:
     """Remove all that is scheduled, ready or waiting; what runs goes on.
 

@@ -19,7 +19,9 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="ID…", help="Which, as `shadows dead ls` names them.", show_default=False),
 ]
-Every = Annotated[bool, typer.Option("--all", help="All of them, or all that --task and --reason leave.")]
+Every = Annotated[
+    bool, typer.Option("--all", metavar="", help="All of them, or all that --task and --reason leave.")
+]
 Task = Annotated[
     str | None, typer.Option("--task", metavar="NAME", help="Those of one task only.", show_default=False)
 ]
@@ -27,6 +29,7 @@ Reason = Annotated[
     str | None,
     typer.Option(
         "--reason",
+        metavar="REASON",
         help="Those of one reason only: failed, deliveries, unknown, undecodable, stricken or lost.",
         show_default=False,
     ),
@@ -35,7 +38,7 @@ Reason = Annotated[
 
 @dead.command("ls")
 def list_dead(
-    limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many to list.")] = 50,
     before: Annotated[
         str | None, typer.Option(metavar="ID", help="Those that are older than this one.", show_default=False)
     ] = None,
@@ -130,7 +133,7 @@ def discard(
     every: Every = False,
     task: Task = None,
     reason: Reason = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
     shadows: Name = "shadows",
     url: Url = None,
     url_file: UrlFile = None,

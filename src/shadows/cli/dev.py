@@ -33,11 +33,13 @@ def dev(
             show_default=f"embedded:///…/{DIRECTORY}",
         ),
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="How many tasks run at once.")] = 10,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="How many tasks run at once.")] = 10,
     reload: Annotated[
         bool,
         typer.Option(
-            "--reload", help="Start the worker anew when a Python file below this directory changes."
+            "--reload",
+            metavar="",
+            help="Start the worker anew when a Python file below this directory changes.",
         ),
     ] = False,
 ) -> None:
@@ -58,7 +60,8 @@ def dev(
     logging_format = LogFormat.RICH if sys.stderr.isatty() else LogFormat.PLAIN
     set_up_logging("info", logging_format)
     reached = url or _embedded(Path.cwd())
-    typer.echo(f"Reach this engine by: export SHADOWS_URL={reached}", err=True)
+    named = "" if shadows == "shadows" else f" SHADOWS_NAME={shadows}"
+    typer.echo(f"Reach this engine by: export SHADOWS_URL={reached}{named}", err=True)
     options = {"shadows_name": shadows, "url": reached, "tasks": tasks, "concurrency": concurrency}
     orders = Orders(options, {"grace": timedelta(seconds=2)}, "info", logging_format)
 

@@ -20,10 +20,8 @@ def duration(text: str | timedelta) -> timedelta:
         raise typer.BadParameter(str(error)) from None
 
 
-def instant(text: str | datetime) -> datetime:
+def instant(text: str) -> datetime:
     """An instant option's value."""
-    if isinstance(text, datetime):
-        return text
     try:
         return parse_instant(text)
     except ValueError as error:
@@ -50,7 +48,7 @@ UrlFile = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Write JSON, for programs.")]
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
@@ -77,12 +75,16 @@ Key = Annotated[
     str | None,
     typer.Option(
         "--key",
+        metavar="KEY",
         help="Its key: a second one with it is ignored while one stands.",
         show_default="a random one",
     ),
 ]
 Queue = Annotated[
-    str | None, typer.Option("--queue", help="The queue it goes through.", show_default="the task's own")
+    str | None,
+    typer.Option(
+        "--queue", metavar="QUEUE", help="The queue it goes through.", show_default="the task's own"
+    ),
 ]
 
 

@@ -19,10 +19,10 @@ def snapshot(
     url_file: UrlFile = None,
     tasks: Tasks = None,
     stats: Annotated[
-        bool, typer.Option("--stats", help="Show how many there are of each task, too.")
+        bool, typer.Option("--stats", metavar="", help="Show how many there are of each task, too.")
     ] = False,
     limit: Annotated[
-        int, typer.Option(min=0, help="How many tasks to list, running ones and others each.")
+        int, typer.Option(min=0, metavar="N", help="How many tasks to list, running ones and others each.")
     ] = 50,
     as_json: AsJson = False,
 ) -> None:

@@ -20,13 +20,19 @@ def top(
     interval: Annotated[
         timedelta,
         typer.Option(
-            envvar="SHADOWS_TOP_INTERVAL", parser=duration, metavar="DURATION", help="How often to look."
+            envvar="SHADOWS_TOP_INTERVAL",
+            show_default="2s",
+            parser=duration,
+            metavar="DURATION",
+            help="How often to look.",
         ),
     ] = timedelta(seconds=2),
     limit: Annotated[
-        int, typer.Option(min=0, help="How many tasks to list, running ones and others each.")
+        int, typer.Option(min=0, metavar="N", help="How many tasks to list, running ones and others each.")
     ] = 10,
-    once: Annotated[bool, typer.Option("--once", help="Show one frame and end, for scripts.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", metavar="", help="Show one frame and end, for scripts.")
+    ] = False,
     shadows: Name = "shadows",
     url: Url = None,
     url_file: UrlFile = None,

@@ -34,7 +34,7 @@ def watch(
     url: Url = None,
     url_file: UrlFile = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Write one JSON object a change, for programs.")
+        bool, typer.Option("--json", metavar="", help="Write one JSON object a change, for programs.")
     ] = False,
 ) -> None:
     """Watch an execution until it has ended: its state, its progress, and what came of it.
@@ -86,13 +86,12 @@ async def _follow(shadow: "Shadow", key: str, *, as_json: bool) -> int:
 
 
 def _bar(execution: "Execution[Any]") -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
         transient=True,
     )
     bar.add_task(execution.function_name, total=None)

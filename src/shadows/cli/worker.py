@@ -33,6 +33,7 @@ def worker(
         str | None,
         typer.Option(
             envvar="SHADOWS_WORKER_NAME",
+            metavar="NAME",
             help="What the worker is called; of several processes each has its number behind it.",
             show_default="host and process",
         ),
@@ -41,6 +42,7 @@ def worker(
         int,
         typer.Option(
             envvar="SHADOWS_WORKER_CONCURRENCY",
+            metavar="N",
             min=1,
             help="How many tasks it (each process) runs at once.",
             rich_help_panel=_WORK,
@@ -80,6 +82,8 @@ def worker(
         typer.Option(
             "--schedule-automatic-tasks/--no-schedule-automatic-tasks",
             envvar="SHADOWS_WORKER_SCHEDULE_AUTOMATIC_TASKS",
+            metavar="",
+            show_default="they are",
             help="Whether it starts automatic perpetual tasks and crons.",
             rich_help_panel=_WORK,
         ),
@@ -90,6 +94,7 @@ def worker(
             "--until-finished",
             "--drain",
             envvar="SHADOWS_WORKER_UNTIL_FINISHED",
+            metavar="",
             help="End when nothing is scheduled, ready or running any more, on other workers either.",
             rich_help_panel=_WORK,
         ),
@@ -98,6 +103,7 @@ def worker(
         timedelta,
         typer.Option(
             envvar="SHADOWS_WORKER_REDELIVERY_TIMEOUT",
+            show_default="30s",
             parser=duration,
             metavar="DURATION",
             help="Others run its tasks when it has been silent for so long.",
@@ -108,6 +114,7 @@ def worker(
         timedelta,
         typer.Option(
             envvar="SHADOWS_WORKER_GRACE",
+            show_default="25s",
             parser=duration,
             metavar="DURATION",
             help="How long running tasks may go on after SIGTERM before they are handed to other workers.",
@@ -118,6 +125,7 @@ def worker(
         timedelta,
         typer.Option(
             envvar="SHADOWS_WORKER_RECONNECTION_DELAY",
+            show_default="5s",
             parser=duration,
             metavar="DURATION",
             help="The longest pause between attempts to reach a server that does not answer.",
@@ -128,6 +136,7 @@ def worker(
         timedelta,
         typer.Option(
             envvar="SHADOWS_WORKER_MINIMUM_CHECK_INTERVAL",
+            show_default="none",
             parser=duration,
             metavar="DURATION",
             help="The least time between two looks for work.",
@@ -138,6 +147,7 @@ def worker(
         timedelta,
         typer.Option(
             envvar="SHADOWS_WORKER_SCHEDULING_RESOLUTION",
+            show_default="none",
             parser=duration,
             metavar="DURATION",
             help="The least time between two looks for what is due.",
@@ -148,6 +158,7 @@ def worker(
         int | None,
         typer.Option(
             envvar="SHADOWS_WORKER_PROCESSES",
+            metavar="N",
             min=1,
             max=1024,
             help="How many worker processes to keep running, under one supervisor; the dead are replaced.",
@@ -159,6 +170,7 @@ def worker(
         int | None,
         typer.Option(
             envvar="SHADOWS_WORKER_MAX_TASKS",
+            metavar="N",
             min=1,
             help="Replace a worker process when it has started that many runs; it finishes them.",
             show_default="never",
@@ -180,6 +192,7 @@ def worker(
         int | None,
         typer.Option(
             envvar="SHADOWS_WORKER_HEALTHCHECK_PORT",
+            metavar="PORT",
             min=0,
             max=65535,
             help="Answer /livez, /readyz and /depth there; may be the same as --metrics-port.",
@@ -191,6 +204,7 @@ def worker(
         int | None,
         typer.Option(
             envvar="SHADOWS_WORKER_METRICS_PORT",
+            metavar="PORT",
             min=0,
             max=65535,
             help="Answer /metrics there, for Prometheus.",
@@ -202,6 +216,7 @@ def worker(
         str,
         typer.Option(
             envvar="SHADOWS_WORKER_BIND",
+            metavar="ADDRESS",
             help="The address of both ports: this machine alone, unless told otherwise.",
             rich_help_panel=_SEEING,
         ),
@@ -210,6 +225,7 @@ def worker(
         str,
         typer.Option(
             envvar="SHADOWS_LOGGING_LEVEL",
+            metavar="LEVEL",
             help="debug, info, warning, error or critical.",
             rich_help_panel=_SEEING,
         ),

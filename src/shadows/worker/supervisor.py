@@ -155,7 +155,6 @@ class Supervisor:
             loop.add_signal_handler(number, self.stop)
         try:
             await self._enter_memory()
-            logger.info("supervisor started processes=%d", self._count)
             async with self._serve(), asyncio.TaskGroup() as group:
                 for slot in range(1, self._count + 1):
                     group.create_task(self._keep(slot, group), name=f"shadows:slot:{slot}")
@@ -164,7 +163,8 @@ class Supervisor:
                 loop.remove_signal_handler(number)
             for killer in self._killers:
                 killer.cancel()
-        logger.info("supervisor stopped")
+        if self._ever_ready:
+            logger.info("supervisor stopped")
         return self._failure or (0, "")
 
     def _serve(self) -> AbstractAsyncContextManager[object]:
@@ -187,7 +187,7 @@ class Supervisor:
         """Have all workers stop gracefully; called again, now."""
         self._asked += 1
         self._stop.set()
-        if self._asked == 1:
+        if self._asked == 1 and self._ever_ready:
             logger.info("stopping, what runs may finish; a second signal stops it now")
         for process in list(self._living):
             self._tell_to_stop(process)
@@ -249,6 +249,8 @@ class Supervisor:
 
     def _reported(self, process: Process, message: dict[str, Any]) -> None:
         if message["say"] == "ready":
+            if not self._ever_ready:
+                logger.info("supervisor started processes=%d", self._count)
             self._ever_ready = True
         elif message["say"] == "report":
             self._crew.reported(process.pid, message)
