@@ -4,7 +4,8 @@ import re
 
 from shadows.protocol.cycle import Limits
 from tests.protocol import faults
-from tests.protocol.model import Entry, Model
+from tests.protocol.ground import Entry
+from tests.protocol.model import Model
 from tests.protocol.walker import Action, Walk
 
 
@@ -131,9 +132,8 @@ def paused(walk: Walk) -> None:
     for _ in range(2):
         walk.model.paused = f"{queue} "
         walk.quietly("pause", "pause", queue, wanted=["OK"])
-    for action in walk.dice.choices(
-        [Walk.cycle, Walk.cycle, Walk.schedule, Walk.reap, look_around, clear], k=3
-    ):
+    actions: list[Action] = [Walk.cycle, Walk.cycle, Walk.schedule, Walk.reap, look_around, clear]
+    for action in walk.dice.choices(actions, k=3):
         action(walk)
         walk.verify()
     everything = queue == "*" or walk.maybe(0.3)
