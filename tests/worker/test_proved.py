@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +42,66 @@ async def test_a_strike_whose_value_has_no_hash_strikes(shadows: Shadow) -> None
 
     await shadows.strike(task, "x", "==", (1, [2]))
     assert (await shadows.add(task)((1, [2]))).disposition is Disposition.STRUCK
+
+
+class TestHooks:
+    @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+    @pytest.mark.parametrize("hook", ["on_start", "on_end", "on_dead"])
+    async def test_whatever_they_raise_changes_nothing(
+        self, shadows: Shadow, hook: str, error: type[BaseException]
+    ) -> None:
+        def raises(*_: object) -> None:
+            raise error
+
+        async def succeed() -> None: ...
+
+        async def fail() -> None:
+            raise ValueError
+
+        executions = [await shadows.add(succeed)(), await shadows.add(fail)()]
+        async with Worker(shadows, **{hook: raises}) as worker:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await worker.run_until_finished()
+        states = [(await execution.sync()).state for execution in executions]
+        assert states == [ExecutionState.COMPLETED, ExecutionState.FAILED]
+
+    @pytest.mark.parametrize("hook", ["on_end", "on_dead"])
+    async def test_one_that_hangs_does_not_undo_what_has_ended(self, shadows: Shadow, hook: str) -> None:
+        told = asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            told.set()
+            await asyncio.Event().wait()
+
+        async def fail() -> None:
+            raise ValueError
+
+        execution = await shadows.add(fail)()
+        async with Worker(shadows, grace=timedelta(0), **{hook: hang}) as worker:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            working = asyncio.create_task(worker.run_forever())
+            await told.wait()
+            worker.stop()
+            await working
+        assert (await execution.sync()).state is ExecutionState.FAILED
+
+    async def test_a_run_that_is_stopped_while_its_start_is_told_does_not_begin(
+        self, shadows: Shadow
+    ) -> None:
+        told = asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            told.set()
+            await asyncio.Event().wait()
+
+        async def task() -> None:
+            raise NotImplementedError
+
+        execution = await shadows.add(task)()
+        async with Worker(shadows, grace=timedelta(0), on_start=hang) as worker:
+            working = asyncio.create_task(worker.run_forever())
+            await told.wait()
+            worker.stop()
+            await working
+        assert (await execution.sync()).state is ExecutionState.QUEUED
 
 
 async def _ended(execution: Execution[Any]) -> bool:

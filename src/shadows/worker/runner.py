@@ -213,6 +213,8 @@ class Runner:
         if self._hooks.on_start is not None:
             await tell("on_start", self._hooks.on_start, job.run.execution)
         try:
+            if job.stop is not None:  # while `on_start` was told
+                raise asyncio.CancelledError(job.stop.value)  # noqa: TRY301 - as if the call had been reached
             job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
