@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from shadows import Disposition, Execution, ExecutionState, Shadow, Worker
+from shadows import (
+    CompletionHandler,
+    Disposition,
+    Execution,
+    ExecutionState,
+    Retry,
+    Shadow,
+    TaskOutcome,
+    Worker,
+)
 from tests.support.waiting import until
 
 
@@ -102,6 +111,46 @@ class TestHooks:
             worker.stop()
             await working
         assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_a_behaviour_that_ends_the_process_ends_its_task_alone(shadows: Shadow) -> None:
+    class Exits(CompletionHandler["Exits"]):
+        async def on_complete(self, execution: Execution[Any], outcome: TaskOutcome) -> bool:
+            raise SystemExit(3)
+
+    async def task(exits: Exits = Exits()) -> None: ...
+
+    execution = await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        await worker.run_until_finished()
+    assert (await execution.sync()).error == "SystemExit: 3"
+
+
+@pytest.mark.parametrize("retries", [1, 5])
+async def test_what_a_task_raises_as_the_worker_cancels_it_for_a_shutdown_is_no_failure(
+    shadows: Shadow, retries: int
+) -> None:
+    runs = 0
+
+    async def task(retry: Retry = Retry(attempts=retries)) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise RuntimeError("cannot roll back: the connection is busy") from None
+
+    execution = await shadows.add(task)()
+    async with Worker(shadows, grace=timedelta(0)) as worker:
+        working = asyncio.create_task(worker.run_forever())
+        await until(lambda: runs)
+        worker.stop()
+        await working
+    async with Worker(shadows) as worker:
+        await worker.run_until_finished()
+    assert (await execution.sync()).state is ExecutionState.COMPLETED
+    assert (runs, execution.attempt) == (2, 1)
 
 
 async def _ended(execution: Execution[Any]) -> bool:
