@@ -18,6 +18,7 @@ from shadows import (
     TaskOutcome,
     Worker,
 )
+from tests.support.servers import Server
 from tests.support.waiting import until
 
 
@@ -151,6 +152,30 @@ async def test_what_a_task_raises_as_the_worker_cancels_it_for_a_shutdown_is_no_
         await worker.run_until_finished()
     assert (await execution.sync()).state is ExecutionState.COMPLETED
     assert (runs, execution.attempt) == (2, 1)
+
+
+async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_lease(
+    shadows: Shadow, server: Server
+) -> None:
+    leases = f"{{{shadows.name}}}:leases"
+    async with Worker(shadows) as worker:
+        lease = worker._lease
+        assert lease is not None
+        expired, told = lease._expired, list[str]()
+
+        def tell(workers: list[str]) -> None:
+            told.extend(workers)
+            expired(workers)
+
+        lease._expired = tell
+        server.call("ZADD", leases, 1, "another")
+        lease._heard_ms -= 16_000  # more than half of the lease's thirty seconds
+        for _ in range(2):
+            await asyncio.to_thread(lease._beat)
+            assert told == []
+        lease._judges_from -= 30
+        await asyncio.to_thread(lease._beat)
+        await until(lambda: server.call("ZSCORE", leases, "another") is None)
 
 
 async def _ended(execution: Execution[Any]) -> bool:
