@@ -214,9 +214,15 @@ class Runner:
         if self._hooks.on_start is not None:
             await tell("on_start", self._hooks.on_start, job.run.execution)
         try:
+            if job.stop is not None:  # while `on_start` was told
+                raise asyncio.CancelledError(job.stop.value)  # noqa: TRY301 - as if the call had been reached
             job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
+            if job.stop is Stop.SHUTDOWN and not isinstance(raised, asyncio.CancelledError | Decision):
+                # What it makes of being cancelled for a shutdown is no failure of its own: others run it.
+                job.error = asyncio.CancelledError(job.stop.value)
+                job.error.__cause__ = raised
         if self._hooks.on_end is not None:
             outcome = TaskOutcome(self._duration(job), job.result, job.error)
             await tell("on_end", self._hooks.on_end, job.run.execution, outcome)
@@ -252,7 +258,7 @@ class Runner:
         outcome = None
         try:
             outcome = await self._ask(job)
-        except Exception as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
+        except (Exception, SystemExit, KeyboardInterrupt) as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
             job.error = broken
         job.run.ended = True
         if outcome is None or (job.run.next_run is not None and outcome.kind is Kind.NEXT):
