@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -22,6 +23,7 @@ from shadows import (
     TaskFailed,
     Worker,
 )
+from shadows.events import Watch
 from shadows.execution import Source
 from shadows.payload.outcomes import Record, encode_record
 from shadows.protocol.execution import Found, Stand
@@ -323,6 +325,9 @@ class Told(Source):
 
     async def find(self, key: str) -> Found:
         return self.answers.pop(0)
+
+    def watch(self, key: str) -> AbstractAsyncContextManager[Watch]:
+        raise LookupError("nothing happens here")
 
     def plan(self, function_name: str) -> Plan | None:
         return self._plan

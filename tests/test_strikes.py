@@ -26,6 +26,7 @@ from shadows import (
     Worker,
 )
 from shadows import strike_list as strike_list_module
+from shadows.calls import prepare
 from shadows.payload.values import encode_value
 from shadows.protocol.execution import Stand
 from shadows.protocol.strikes import Listed, look
@@ -512,13 +513,36 @@ class TestRunning:
             await shadows.add(send, key="before")(1)
             await until(lambda: ran == [1])
             await shadows.strike(send)
-            adding = Shadow(shadows.name, shadows.store.address._url)  # pyright: ignore[reportPrivateUsage]
-            async with adding:
-                adding.strikes._take(Listed(1, []))  # pyright: ignore[reportPrivateUsage]  # one that does not know
-                await adding.add(send, key="after")(2)
-            await until(lambda: dead_has(dead, "after"))
+            await turned_away(shadows, 2)
+            await until(lambda: dead_has(dead, "late-2"))
             run.cancel()
         assert ran == [1]
+
+    async def test_a_worker_that_gets_no_answer_what_is_stricken_starts_nothing_until_it_has(
+        self, shadows: Shadow, another: Shadow, dead: Dead
+    ) -> None:
+        async with Worker(another) as worker:
+            await shadows.strike(send, "customer", "<", 3)
+            for n in range(5):
+                await shadows.add(poll if n == 4 else send, key=str(n))(n)
+            for n in range(3):
+                await turned_away(shadows, n)
+            refused = asyncio.Event()
+
+            async def look_once(*arguments: Any) -> Listed:
+                if not refused.is_set():
+                    refused.set()
+                    raise ServerUnreachable("no answer")
+                return await look(*arguments)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(strike_list_module, "look", look_once)
+                run = asyncio.create_task(worker.run_forever())
+                await until(lambda: sorted(ran) == [3, 4])
+                assert refused.is_set()
+            await until(lambda: dead_has(dead, "late-2"))
+            run.cancel()
+        assert sorted(ran) == [3, 4]
 
     async def test_a_retry_is_not_made(self, shadows: Shadow, dead: Dead) -> None:
         async def flaky(shadows: Shadow = CurrentShadow(), retry: Retry = Retry(attempts=5)) -> None:
@@ -578,6 +602,12 @@ class TestRunning:
         found = await shadows.get_execution("p")
         assert found is not None
         assert found.state is ExecutionState.CANCELLED
+
+
+async def turned_away(shadows: Shadow, n: int) -> None:
+    """A stricken execution that waits, as one added by a client that did not know of the strike."""
+    item = prepare(shadows.tasks.add(send), (n,), {}, 0, None, f"late-{n}", "default").item
+    await shadows._check_open().submit(item)  # pyright: ignore[reportPrivateUsage]
 
 
 async def dead_has(dead: Dead, key: str) -> bool:

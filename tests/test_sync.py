@@ -283,16 +283,16 @@ class TestLife:
             await asyncio.Event().wait()
 
         async def until_it_is_shut() -> None:
-            while sync._shadow._batcher is not None:
+            while opened._shadow._batcher is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             raise ShadowError("not open")
 
+        opened = SyncShadow(name, url)
         for wait in (for_ever, until_it_is_shut):
-            sync = SyncShadow(name, url)
-            with sync:
-                waiting = asyncio.create_task(asyncio.to_thread(lambda: sync.wait_for(wait())))  # noqa: B023
-                await until(lambda: _polls(sync, wait.__name__))  # noqa: B023
-                await asyncio.to_thread(sync.close)
+            with opened:
+                waiting = asyncio.create_task(asyncio.to_thread(lambda: opened.wait_for(wait())))  # noqa: B023
+                await until(lambda: _polls(opened, wait.__name__))  # noqa: B023
+                await asyncio.to_thread(opened.close)
                 with pytest.raises(ShadowError, match="was closed while this was waited for"):
                     await waiting
 

@@ -59,10 +59,10 @@ async def sample(view: View, totals: Totals) -> list[Standing]:
         items += [item for page in pages for item in page.items]
     for queue, depth in totals.queues.items():
         # Of what came all at once, few places can be told apart: the others are taken from the beginning.
-        found = sum(item.queue == queue and item.kind is Kind.READY for item in _distinct(items))
-        items += await _first(view, Listing(Kind.READY, queue), share(depth.ready) - found)
-        items += await _first(view, Listing(Kind.RUNNING, queue), share(depth.running))
-    return items + await _first(view, Listing(Kind.WAITING), share(totals.waiting))
+        seen = {item.key for item in items if item.queue == queue and item.kind is Kind.READY}
+        items += await _first(view, Listing(Kind.READY, queue), share(depth.ready), seen)
+        items += await _first(view, Listing(Kind.RUNNING, queue), share(depth.running), set())
+    return items + await _first(view, Listing(Kind.WAITING), share(totals.waiting), set())
 
 
 def by_function(items: Iterable[Standing]) -> dict[str, FunctionCounts]:
@@ -97,9 +97,10 @@ def _spread(queue: str, depth: Depth, places: int) -> list[Ask]:
     return [Ask(Kind.READY, queue, start, RUN) for start in starts]
 
 
-async def _first(view: View, listing: Listing, most: int) -> list[Standing]:
-    while listing.end and len(listing.items) < most:
-        await read_page(view, listing, most - len(listing.items), HEAD)
+async def _first(view: View, listing: Listing, most: int, seen: set[str]) -> list[Standing]:
+    """The first of a list, until so many were seen."""
+    while listing.end and len(seen) < most:
+        seen.update(item.key for item in await read_page(view, listing, most - len(seen), HEAD))
     return listing.items
 
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Commands:
         return asyncio.run(do())
 
     @contextmanager
-    def worker(self, *tasks: str, **options: Any) -> Iterator[None]:
+    def worker(self, *tasks: str, **options: Any) -> Generator[None]:
         """A living worker, beside this test."""
         ready, loops = threading.Event(), list[tuple[asyncio.AbstractEventLoop, Worker]]()
 

@@ -64,6 +64,7 @@ class TestInstants:
             ("61 * * * *", "Bad minute"),
             ("@reboot", "or one of @yearly"),
             ("0 0 30 2 *", "Bad day-of-month"),
+            ("0 0 */29 * MON#2", "it names no instant"),
         ],
     )
     def test_what_cannot_be_read_is_refused(self, expression: str, words: str) -> None:
@@ -158,6 +159,11 @@ class TestClockChanges:
         cron = Cron(expression, tz=ZoneInfo(zone))
         begin = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(zone))
         assert instants(cron, begin, len(expected)) == expected
+
+    def test_in_the_second_of_two_equal_hours_what_happened_in_the_first_is_past(self) -> None:
+        zone = ZoneInfo("America/New_York")
+        second = datetime(2030, 11, 3, 1, 10, tzinfo=zone, fold=1)
+        assert instants(Cron("30 1 * * *", tz=zone), second, 1) == ["11-04 01:30:00-0500"]
 
     @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
     @pytest.mark.parametrize("expression", ["30 1 * * *", "30 2 * * *", "15 2,3 * * *"])

@@ -102,3 +102,15 @@ async def test_outside_a_task_they_have_no_value(make: Any) -> None:
     assert isinstance(current, Current)
     with pytest.raises(RuntimeError, match=rf"{make.__name__}\(\) has a value only inside a task"):
         await current.__aenter__()
+
+
+async def test_whoever_asks_for_the_execution_gets_the_same(shadows: Shadow, worker: Worker) -> None:
+    def inner(execution: Execution[Any] = CurrentExecution()) -> Execution[Any]:
+        return execution
+
+    async def task(mine: Execution[Any] = CurrentExecution(), theirs: Any = Depends(inner)) -> bool:
+        return mine is theirs
+
+    execution = await shadows.add(task)()
+    await worker.run_until_finished()
+    assert await execution.get_result(timeout=5)

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import pytest
-from uncalled_for import Provided
+from uncalled_for import Dependency, Provided
 
-from shadows import Depends, Execution, Retry, Shadow, Shared, TaskFailed, TaskKey, Worker
+from shadows import Depends, Execution, InvalidTask, Retry, Shadow, Shared, TaskFailed, TaskKey, Worker
 
 events: list[str] = []
 
@@ -189,3 +189,89 @@ async def test_a_shared_one_is_made_once_and_closed_when_the_worker_stops_runnin
         await shadows.add(task)()
     await worker.run_until_finished()
     assert events == ["open", "opened", "opened", "opened", "close"]
+
+
+class Wrap(Dependency[str]):
+    """Stands around the call, in the annotation of an argument."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.seen: object = None
+
+    def bind_to_parameter(self, name: str, value: object) -> "Wrap":
+        bound = Wrap(self.error)
+        bound.seen = (name, value)
+        return bound
+
+    async def __aenter__(self) -> str:
+        events.append(f"enter {self.seen}")
+        if self.error is not None:
+            raise self.error
+        return ""
+
+    async def __aexit__(self, *_: object) -> None:
+        events.append("exit")
+
+
+async def test_what_stands_in_an_annotation_sees_the_argument_and_stands_around_the_call(
+    shadows: Shadow, worker: Worker
+) -> None:
+    async def task(n: Annotated[int, Wrap()], m: Annotated[int, Wrap()] = 5) -> int:
+        events.append("run")
+        return n + m
+
+    assert await result_of(await shadows.add(task)(3), worker) == 8
+    assert events == ["enter ('n', 3)", "enter ('m', 5)", "run", "exit", "exit"]
+
+
+async def test_one_in_an_annotation_that_fails_fails_the_task_with_the_arguments_name(
+    shadows: Shadow, worker: Worker
+) -> None:
+    async def task(a: Annotated[int, Wrap()], n: Annotated[int, Wrap(LookupError("not mine"))]) -> None:
+        events.append("run")
+
+    with pytest.raises(
+        TaskFailed, match="the dependency in the annotation of 'n' of task failed: LookupError: not mine"
+    ):
+        await result_of(await shadows.add(task)(1, 2), worker)
+    assert events == ["enter ('a', 1)", "enter ('n', 2)", "exit"]
+
+
+async def test_shared_ones_of_any_shape_are_nested_and_closed_in_reverse(
+    shadows: Shadow, worker: Worker
+) -> None:
+    @contextmanager
+    def first() -> Generator[str]:
+        events.append("open first")
+        yield "first"
+        events.append("close first")
+
+    @asynccontextmanager
+    async def second(inner: str = Shared(first)) -> AsyncGenerator[str]:
+        events.append("open second")
+        yield f"second {inner}"
+        events.append("close second")
+
+    async def third(inner: str = Shared(second), other: str = Shared(first)) -> str:
+        events.append("third")
+        return f"third {inner} {other}"
+
+    def fourth(inner: str = Shared(third)) -> str:
+        events.append("fourth")
+        return f"fourth {inner}"
+
+    async def task(a: str = Shared(fourth), b: Annotated[str, Shared(second)] = Provided) -> str:
+        return a
+
+    executions = [await shadows.add(task)() for _ in range(3)]
+    await worker.run_until_finished()
+    for execution in executions:
+        assert await execution.get_result(5) == "fourth third second first first"
+    assert events == ["open first", "open second", "third", "fourth", "close second", "close first"]
+
+
+def test_two_that_give_one_value_are_refused(shadows: Shadow) -> None:
+    async def task(a: Annotated[str, Depends(plain)] = Depends(plain)) -> None: ...
+
+    with pytest.raises(InvalidTask, match="declares more than one dependency for its value"):
+        shadows.register(task)

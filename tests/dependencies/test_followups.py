@@ -16,6 +16,7 @@ from shadows import (
     Retry,
     Shadow,
     SyncShadow,
+    TaskFailed,
     TaskKey,
     Worker,
 )
@@ -317,3 +318,20 @@ class TestOwnKey:
         assert (await late[0]).state is ExecutionState.QUEUED
         await worker.run_until_finished()
         assert ran == ["late"]
+
+
+async def test_one_whose_queue_is_none_fails_the_task_visibly(
+    shadows: Shadow, worker: Worker, server: Server
+) -> None:
+    async def task(execution: Execution[Any] = CurrentExecution()) -> None:
+        execution.then(note)("never")
+        execution.then(note, queue="broken")("never")
+
+    key = f"{{{shadows.name}}}:ready:broken"
+    server.call("SET", key, "nonsense")
+    execution = await shadows.add(task)()
+    async with running(worker):
+        with pytest.raises(TaskFailed, match="what the task left to be scheduled was refused"):
+            await execution.get_result(5)
+    server.call("DEL", key)
+    assert not ran

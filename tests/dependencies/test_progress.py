@@ -1,10 +1,11 @@
 """How far a task has come, seen from outside while it runs."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from shadows import Progress, Retry, Shadow, Worker
+from shadows import CurrentExecution, Execution, Progress, Retry, Shadow, Worker
 from tests.dependencies.conftest import running
 from tests.support.waiting import until
 
@@ -54,6 +55,20 @@ async def test_each_run_begins_anew_and_what_makes_no_sense_is_refused(
     await worker.run_until_finished()
     await execution.get_result(5)
     assert seen == [None, None]
+
+
+async def test_the_execution_and_whoever_reports_see_the_same(shadows: Shadow, worker: Worker) -> None:
+    async def task(
+        one: Progress = Progress(),
+        two: Progress = Progress(),
+        execution: Execution[Any] = CurrentExecution(),
+    ) -> None:
+        await one.increment(3)
+        assert two.current == execution.progress.current == 3
+
+    execution = await shadows.add(task)()
+    await worker.run_until_finished()
+    await execution.get_result(5)
 
 
 async def test_outside_a_task_it_has_no_value() -> None:

@@ -4,12 +4,15 @@ import time
 from collections.abc import Sequence
 
 from shadows.protocol.connection import Argument
-from tests.protocol.model import Entry, Model
+from tests.protocol import asking
+from tests.protocol.ground import Entry
+from tests.protocol.model import Model
 from tests.protocol.state import look
 from tests.protocol.walker import FRAGILE, KEYS, Action, Walk
 
 BESIDE_IT: list[Action] = [
     Walk.schedule, Walk.cycle, Walk.cycle, Walk.cycle, Walk.reap, Walk.cancel, Walk.zombie, Walk.find, Walk.beat,
+    asking.acquire, asking.acquire, asking.tidy,
 ]  # fmt: skip
 """What is done beside a broken stream."""
 
@@ -20,6 +23,9 @@ def old_list(walk: Walk) -> None:
         "schedule": ["p", walk.batches["p"] + 1, "", 1, "add", "k0", "a", 0, "c"],
         "cycle": ["w0", *walk.limits.arguments(), 1, 1, "", 0, "a"],
         "reap": ["w0", *walk.limits.arguments(), 1, 1],
+        "acquire": ["w0", *walk.limits.arguments(), 0],
+        "tidy": ["w0", ""],
+        "replace": ["p", walk.batches["p"] + 1, "", 1, "replace", "k0", "a", 0, "c"],
         "cancel": ["k0", *walk.limits.arguments()],
         "find": ["k0"],
     }
@@ -55,9 +61,10 @@ def broken_stream(walk: Walk, beside: Sequence[Action] = BESIDE_IT) -> None:
 def full_server(walk: Walk) -> None:
     """For one step the server has no memory left: producers are refused, workers go on."""
     with walk.bench.full():
-        walk.dice.choice([Walk.cycle, Walk.cycle, Walk.beat, Walk.reap, Walk.cancel, Walk.resign, refused])(
-            walk
-        )
+        walk.dice.choice(
+            [Walk.cycle, Walk.cycle, Walk.beat, Walk.reap, Walk.cancel, Walk.resign, refused, asking.acquire,
+             asking.acquire, asking.tidy, asking.progress]
+        )(walk)  # fmt: skip
 
 
 def refused(walk: Walk) -> None:
@@ -83,6 +90,27 @@ def lost_field(walk: Walk) -> None:
         walk.model.live.pop(key, None)
     else:
         walk.model.parked.pop(key, None)
+
+
+def lost_limit(walk: Walk) -> None:
+    """Somebody removes a single field of what is known of limits."""
+    model, walk.intact = walk.model, False
+    role = walk.dice.choice(["permits", "held", "waiting", "windows"])
+    if not (there := sorted(getattr(walk.seen.state, role))):
+        return
+    name = walk.dice.choice(there)
+    walk.bench.ask("HDEL" if role in ("permits", "held") else "ZREM", role, name)
+    if role == "windows":
+        del model.windows[name]
+    elif role == "waiting":
+        model.waiting = {member for member in model.waiting if "\0".join(member) != name}
+    elif role == "permits":
+        model.in_use.pop(name, None)
+        model.counters.pop(name, None)
+    elif name.startswith("~"):
+        del model.passed[name[1:]]
+    else:
+        del model.held[model.entries[name]]
 
 
 def lost_entry(walk: Walk) -> None:
@@ -123,5 +151,6 @@ def lost_everything(walk: Walk) -> None:
     walk.model = Model(walk.bench.store.queues, walk.model.now)
     walk.model.entries = entries
     walk.announced.clear()
+    walk.starts.clear()
     walk.intact = True
     walk.seen = look(walk.bench, walk.model.streams)

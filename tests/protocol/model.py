@@ -1,54 +1,15 @@
-"""What the scripts have to do, said a second time: in plain Python, over plain dictionaries.
-
-It answers what a script should answer, and holds what the server should hold afterwards. The ids of stream entries
-are the server's to choose: an entry gets its token when it is first seen there.
+"""What the scripts have to do, said a second time: it answers what a script should answer, and holds what the server
+should hold afterwards. (What `acquire` and `tidy` have to do stands in `admission.py`.)
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shadows.protocol.cycle import Limits
+from tests.protocol.ground import DUE, Entry, Ground, span_of
 
-DUE = "~due"
 AGAIN = ("retry", "release", "next")
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """One entry of a queue's stream."""
-
-    queue: str
-    fields: tuple[str, ...]
-    token: str = ""
-    owner: str = ""
-    """The consumer that was given it; '' = nobody yet."""
-    deleted: bool = False
-    """Somebody deleted it by hand; where it is pending, the group still says so."""
-
-    @property
-    def ours(self) -> bool:
-        """Whether it has the shape that we write."""
-        return len(self.fields) == 4 and self.fields[::2] == ("k", "c")
-
-    @property
-    def key(self) -> str:
-        return self.fields[1] if self.ours else ""
-
-    @property
-    def text(self) -> str:
-        """Its blob, or all of it where it is not of our shape; '' where it is gone."""
-        if self.deleted:
-            return ""
-        return self.fields[3] if self.ours else " ".join(self.fields)
-
-    @property
-    def parts(self) -> tuple[int, int, str] | None:
-        """Attempt, deliveries and call; None where nobody can run it."""
-        parts = self.text.split("/", 2)
-        if len(parts) == 3 and parts[0].isdecimal() and parts[1].isdecimal():
-            return int(parts[0]), int(parts[1]), parts[2]
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,70 +22,53 @@ class Cycled:
     stops: list[str]
     leased: int
     unfinished: int
-    paused: str = ""
+    strikes: int
+    paused: str
 
     @property
     def told(self) -> tuple[object, ...]:
         """The same without objects, once the entries have their tokens."""
         given = [(entry.token, *entry.fields) for entry in self.taken]
-        return self.letters, given, self.nearest, self.stops, self.leased, self.unfinished, 0, self.paused
+        return (
+            self.letters,
+            given,
+            self.nearest,
+            self.stops,
+            self.leased,
+            self.unfinished,
+            self.strikes,
+            self.paused,
+        )
 
 
 type Wish = tuple[str, str, str, int | str, str]
 """Mode, key, queue, instant (a string = not a number), call."""
-type Result = tuple[str, str, str, int, str]
-"""Token, key, outcome, instant, data."""
+type Follower = tuple[str, str, int | str, str]
+"""Key, queue, instant (a string = not a number), call."""
 
 
-def span_of(call: str) -> int:
-    """For how long a call's key stays taken after its end."""
-    found = re.match(r"u(\d+)/", call)
-    return int(found[1]) if found else 0
+class Result(NamedTuple):
+    """One outcome, and what follows from it."""
+
+    token: str
+    key: str
+    outcome: str
+    instant: int
+    data: str
+    followers: tuple[Follower, ...] = ()
 
 
-class Model:
-    """One shadow, as it should be."""
+class Model(Ground):
+    """One shadow, as it should be, and what is done to it."""
 
-    def __init__(self, queues: Iterable[str], instant: int) -> None:
-        self.now = instant
-        self.streams: dict[str, list[Entry]] = {queue: [] for queue in queues}
-        self.groups = set(self.streams)
-        self.broken = ""
-        self.entries: dict[str, Entry] = {}
-        self.live: dict[str, Entry | str] = {}
-        self.due: dict[str, float] = {}
-        self.parked: dict[str, str] = {}
-        self.leases: dict[str, float] = {}
-        self.controls: set[tuple[str, str]] = set()
-        self.ended: dict[str, tuple[str, float]] = {}
-        self.dead: dict[str, tuple[str, int]] = {}
-        self.producers: dict[str, tuple[int, str]] = {}
-        self.windows: dict[str, int] = {}
-        self.paused = ""
-        """Names of queues, each followed by a space; `*` is all."""
-        self.unique = False
-        """Whether any key ever stayed taken after its end."""
-        self.woken = False
-        """Whether the last call had a reason to wake somebody."""
-        self.wakes: dict[str, str] = {}
-        """Entries of `wake` that were read, and who read them."""
-        self.consumers: set[tuple[str, str]] = set()
-        """Queue and worker: who may be known to a queue's group."""
-        self._nearest: float | None = None
-
-    def good(self, queue: str) -> bool:
-        return queue in self.streams and queue != self.broken
-
-    def pending(self, worker: str) -> list[Entry]:
-        """What a worker was given and nobody settled."""
-        return [entry for queue in self.streams for entry in self.streams[queue] if entry.owner == worker]
+    _nearest: float | None = None
 
     # -- schedule
 
-    def schedule(self, producer: str, batch: int, remember: int, wishes: list[Wish]) -> list[str]:
+    def schedule(self, producer: str, batch: int, remember: int, wishes: list[Wish]) -> list[object]:
         noted, said = self.producers.get(producer, (-1, ""))
         if noted == batch:
-            return ["OK", said, 0]
+            return ["OK", said, str(self.strikes) if self.strikes else 0]
         if noted > batch:
             return ["LATE"]
         self._nearest = None
@@ -132,63 +76,23 @@ class Model:
         self.producers[producer] = (batch, said)
         if remember:
             self.windows[f"p/{producer}"] = self.now + remember
-        return ["OK", said, 0]
+        return ["OK", said, str(self.strikes) if self.strikes else 0]
 
     def _accept(self, mode: str, key: str, queue: str, instant: int | str, call: str) -> str:
         if isinstance(instant, str) or not self.good(queue):
             return "B"
-        if mode == "add" and (key in self.live or self._reserved(key)):
+        if mode == "add" and (key in self.live or self.reserved(key)):
             return "E"
-        if key in self.live and not self._retire(key):
+        if key in self.live and not self.retire(key):
             return "B"
         if instant > self.now:
             if self._nearest is None:
                 self._nearest = min(self.due.values(), default=float("inf"))
             if instant < self._nearest:
                 self._nearest, self.woken = instant, True
-        self._place(queue, key, f"1/0/{call}", instant)
+        self.place(queue, key, f"1/0/{call}", instant)
+        self.coming(key, instant)
         return "A"
-
-    def _place(self, queue: str, key: str, blob: str, instant: float) -> None:
-        if instant > self.now:
-            self.live[key], self.due[key], self.parked[key] = DUE, instant, f"{queue}/{blob}"
-        else:
-            self.live[key] = entry = Entry(queue, ("k", key, "c", blob))
-            self.streams[queue].append(entry)
-
-    def _retire(self, key: str) -> bool:
-        mark = self.live[key]
-        if isinstance(mark, Entry):
-            if not self.good(mark.queue):
-                return False
-            self._unwatch(mark)
-            self._leave(mark)
-        else:
-            self.due.pop(key, None)
-            self.parked.pop(key, None)
-        del self.live[key]
-        return True
-
-    def _leave(self, entry: Entry) -> None:
-        """Take an entry out of its stream and its group."""
-        entry.owner = ""
-        if entry in self.streams[entry.queue]:
-            self.streams[entry.queue].remove(entry)
-
-    def _unwatch(self, entry: Entry) -> bool:
-        note = (entry.owner, entry.token)
-        if entry.owner and note in self.controls:
-            self.controls.remove(note)
-            return True
-        return False
-
-    def _reserve(self, key: str, span: int) -> None:
-        """Keep a key taken for a while after its end."""
-        if span > 0:
-            self.windows[f"u/{key}"], self.unique = self.now + span, True
-
-    def _reserved(self, key: str) -> bool:
-        return self.unique and self.windows.get(f"u/{key}", 0) > self.now
 
     # -- cancel
 
@@ -205,30 +109,12 @@ class Model:
             queue, blob = mark.queue, mark.text
         else:
             queue, _, blob = self.parked.get(key, "").partition("/")
-        self._retire(key)
-        self._finish(limits, key, "cancelled", queue, "", blob)
-        self._sweep(limits)
+        self.retire(key)
+        if self.unique:
+            self.windows.pop(f"u/{key}", None)
+        self.finish(limits, key, "cancelled", queue, "", blob)
+        self.sweep(limits, 10)
         return ["CANCELLED"]
-
-    def _finish(self, limits: Limits, key: str, state: str, queue: str, info: str, blob: str) -> None:
-        if limits.execution_ttl_ms and key:
-            record = f"{state}/{self.now}/{queue}/{len(info)}/{info}{blob}"
-            self.ended[key] = (record, self.now + limits.execution_ttl_ms + (state == "failed") / 2)
-
-    def _sweep(self, limits: Limits) -> None:
-        for key in [key for key, (_, until) in self.ended.items() if until <= self.now]:
-            del self.ended[key]
-        order = sorted(self.ended, key=lambda key: (self.ended[key][1] % 1, self.ended[key][1], key))
-        for key in order[: max(0, len(order) - limits.max_ended)]:
-            del self.ended[key]
-
-    def _bury(
-        self, limits: Limits, id_: str, key: str, reason: str, queue: str, info: str, blob: str
-    ) -> None:
-        self.dead[id_] = (f"{reason}/{queue}/{len(key)}/{len(info)}/{key}{info}{blob}", self.now)
-        order = sorted(self.dead, key=lambda name: (self.dead[name][1], name))
-        for name in order[: max(0, min(2, len(order) - limits.max_dead))]:
-            del self.dead[name]
 
     def find(self, key: str) -> list[str]:
         mark = self.live.get(key)
@@ -236,10 +122,14 @@ class Model:
             return ["ENDED", self.ended[key][0]] if key in self.ended else ["NONE"]
         if not isinstance(mark, Entry):
             queue, _, blob = self.parked.get(key, "").partition("/")
-            return ["SCHEDULED", queue, f"{self.due[key]:.0f}", blob]
+            return (
+                ["SCHEDULED", queue, f"{self.due[key]:.0f}", blob]
+                if mark == DUE
+                else ["WAITING", queue, blob]
+            )
         text = mark.text if self.good(mark.queue) else ""
         if self.good(mark.queue) and mark.owner:
-            return ["RUNNING", mark.queue, mark.token, text, mark.owner, ""]
+            return ["RUNNING", mark.queue, mark.token, text, mark.owner, self.progress.get(key, "")]
         return ["QUEUED", mark.queue, mark.token, text]
 
     # -- cycle
@@ -256,84 +146,106 @@ class Model:
     ) -> Cycled:
         told = bool(self.controls)
         self.wakes.pop(woken, None)
-        letters = "".join(self._settle(worker, limits, *result) for result in results)
+        letters = "".join(self._settle(worker, limits, result) for result in results)
         if promote:
             self._promote(limits, promote)
-        self._sweep(limits)
+        self.sweep(limits, 2 * sum(1 + len(result.followers) for result in results) + 10)
         leased = self.leases.get(worker, 0) > self.now
         taken = self._take(worker, take, queues) if leased else []
         stops = sorted(token for owner, token in self.controls if owner == worker) if told else []
         nearest = max(0, int(min(self.due.values()) - self.now)) if self.due else ""
-        return Cycled(letters, taken, nearest, stops, int(leased), len(self.live), self.paused)
+        return Cycled(letters, taken, nearest, stops, int(leased), len(self.live), self.strikes, self.paused)
 
-    def _settle(
-        self, worker: str, limits: Limits, token: str, key: str, outcome: str, instant: int, data: str
-    ) -> str:
+    def _settle(self, worker: str, limits: Limits, result: Result) -> str:
+        token, key, outcome, instant, data, followers = result
         entry, queue = self.entries.get(token), token.partition("/")[0]
-        if not self.good(queue):
+        if not self.good(queue) or any(
+            isinstance(at, str) or not self.good(to) for _, to, at, _ in followers
+        ):
             return "B"
         if entry is None or not entry.owner:
             self.controls.discard((worker, token))
             return "S"
-        stop = self._unwatch(entry)
-        self._leave(entry)
+        stop = self.unwatch(entry)
+        self.leave(entry)
         if self.live.get(key, entry) is not entry:
+            self.unhold(entry)
             return "S"
-        attempt, deliveries, call = entry.parts or (0, 0, None)
-        if stop and outcome in AGAIN:
-            outcome, data, instant = "cancelled", "", 0
-        match outcome:
-            case "next":
-                self._place(queue, key, f"1/0/{data}", instant)
-            case "retry" | "release" if call is None:
-                self.live.pop(key, None)
-                self._finish(limits, key, "failed", queue, "", "")
-                self._bury(limits, token, key, "lost", queue, "", entry.text)
-            case "retry":
-                self._place(queue, key, f"{attempt + 1}/0/{call}", instant)
-            case "release":
-                self._place(queue, key, f"{attempt}/{deliveries}/{data or call}", instant)
-            case "completed":
-                self.live.pop(key, None)
-                self._reserve(key, instant)
-                self._finish(limits, key, outcome, queue, data, "")
-            case "cancelled" | "expired":
-                self.live.pop(key, None)
-                self._reserve(key, instant)
-                self._finish(limits, key, outcome, queue, data, entry.text)
-            case _:
-                self.live.pop(key, None)
-                self._reserve(key, instant)
-                reason, info = data.split("/", 1) if outcome == "dead" else ("failed", data)
-                self._finish(limits, key, "failed", queue, info, entry.text)
-                self._bury(limits, token, key, reason, queue, info, entry.text)
+        again = outcome in AGAIN
+        if stop and again:
+            self._end(limits, entry, key, "cancelled", "", 0)
+        elif again:
+            self._run_again(limits, entry, key, outcome, data, instant)
+        else:
+            self._end(limits, entry, key, outcome, data, instant)
+        for follower, to, at, call in followers:
+            free = not stop if follower == key else not self.reserved(follower)
+            if free and follower not in self.live:
+                self.place(to, follower, f"1/0/{call}", int(at))
+                self.coming(follower, int(at))
+        self.unhold(entry)
         return "O"
+
+    def _run_again(
+        self, limits: Limits, entry: Entry, key: str, outcome: str, data: str, instant: int
+    ) -> None:
+        attempt, deliveries, call = entry.parts or (0, 0, None)
+        if outcome == "next":
+            blob = f"1/0/{data}"
+        elif call is None:
+            self.vacate(key)
+            self.finish(limits, key, "failed", entry.queue, "", "")
+            self.bury(limits, entry.token, key, "lost", entry.queue, "", entry.text)
+            return
+        elif outcome == "retry":
+            blob = f"{attempt + 1}/0/{call}"
+        else:
+            blob = f"{attempt}/{deliveries}/{data or call}"
+        self.place(entry.queue, key, blob, instant)
+        self.coming(key, instant)
+
+    def _end(self, limits: Limits, entry: Entry, key: str, outcome: str, data: str, span: int) -> None:
+        self.vacate(key)
+        self.reserve(key, span)
+        if outcome == "completed":
+            self.finish(limits, key, outcome, entry.queue, data, "")
+        elif outcome in ("cancelled", "expired"):
+            self.finish(limits, key, outcome, entry.queue, data, entry.text)
+        else:
+            reason, info = data.split("/", 1) if outcome == "dead" else ("failed", data)
+            self.finish(limits, key, "failed", entry.queue, info, entry.text)
+            self.bury(limits, entry.token, key, reason, entry.queue, info, entry.text)
 
     def _promote(self, limits: Limits, most: int) -> None:
         ripe = sorted((instant, key) for key, instant in self.due.items() if instant <= self.now)
         for _, key in ripe[:most]:
             mark, text = self.live.get(key), self.parked.get(key)
             queue, _, blob = (text or "").partition("/")
-            if isinstance(mark, Entry):  # another life has the key
+            if mark not in (None, DUE):  # another life has the key
                 del self.due[key]
-                self.parked.pop(key, None)
+                if isinstance(mark, Entry):
+                    self.parked.pop(key, None)
             elif text is None:
                 del self.due[key]
-                self.live.pop(key, None)
-                self._finish(limits, key, "failed", "", "", "")
-                self._bury(limits, f"lost/{self.now}/{key}", key, "lost", "", "", "")
+                self.vacate(key)
+                self.finish(limits, key, "failed", "", "", "")
+                self.bury(limits, f"lost/{self.now}/{key}", key, "lost", "", "", "")
             elif self.good(queue):
                 del self.due[key], self.parked[key]
-                self._place(queue, key, blob, 0)
+                self.place(queue, key, blob, 0)
+                self.tell("queued", key)
             else:
                 self.due[key] = self.now + 1000
 
     def _take(self, worker: str, most: int, queues: Iterable[str]) -> list[Entry]:
         taken: list[Entry] = []
+        paused = self.paused.split()
         for queue in queues:
-            if len(taken) < most and self.good(queue) and not {queue, "*"} & {*self.paused.split()}:
+            if len(taken) < most and self.good(queue) and not {queue, "*"} & {*paused}:
                 self.groups.add(queue)
                 taken += self.give(worker, queue, most - len(taken))
+        for entry in taken:
+            self.tell("running", entry.fields[1])
         return taken
 
     def give(self, worker: str, queue: str, most: int) -> list[Entry]:
@@ -374,33 +286,50 @@ class Model:
             self.leases.pop(worker, None)
             self.wakes = {id_: reader for id_, reader in self.wakes.items() if reader != worker}
             self.controls = {note for note in self.controls if note[0] != worker}
-        self._sweep(limits)
+        self.sweep(limits, 2 * min(most, len(held)) + 10)
         return ["OK", min(most, len(held)), int(left)]
 
     def _take_back(self, entry: Entry, limits: Limits, max_deliveries: int, charge: int) -> None:
-        stop, queue, text = self._unwatch(entry), entry.queue, entry.text
-        self._leave(entry)
+        stop, queue, text = self.unwatch(entry), entry.queue, entry.text
+        self.leave(entry)
+        self.unhold(entry)
         if entry.deleted:
-            self._bury(limits, entry.token, "", "lost", queue, "", "")
+            self.bury(limits, entry.token, "", "lost", queue, "", "")
             return
         key, mark = entry.key, self.live.get(entry.key)
+        if mark is entry:
+            self.progress.pop(key, None)
         if entry.parts is None:
             if mark is entry:
-                del self.live[key]
-                self._finish(limits, key, "failed", queue, "", text)
-            self._bury(limits, entry.token, key, "undecodable", queue, "", text)
+                self.vacate(key)
+                self.finish(limits, key, "failed", queue, "", text)
+            self.bury(limits, entry.token, key, "undecodable", queue, "", text)
         elif mark is None or mark is entry:
             attempt, deliveries, call = entry.parts
             blob = f"{attempt}/{deliveries + charge}/{call}"
             if not stop and deliveries + charge < max_deliveries:
-                self._place(queue, key, blob, 0)
+                self.place(queue, key, blob, 0)
+                self.tell("queued", key)
                 return
-            self.live.pop(key, None)
+            self.vacate(key)
             if not stop:
-                self._reserve(key, span_of(call))
-            self._finish(limits, key, "cancelled" if stop else "failed", queue, "", blob)
+                self.reserve(key, span_of(call))
+            self.finish(limits, key, "cancelled" if stop else "failed", queue, "", blob)
             if not stop:
-                self._bury(limits, entry.token, key, "deliveries", queue, "", blob)
+                self.bury(limits, entry.token, key, "deliveries", queue, "", blob)
+
+    # -- progress
+
+    def note_progress(self, notes: list[tuple[str, str, str]]) -> list[str]:
+        for token, key, words in notes:
+            mark = self.live.get(key)
+            held = isinstance(mark, Entry) and mark.token == token
+            if words and held:
+                self.progress[key] = words
+                self.tell("progress", key)
+            elif not words and not held:
+                self.progress.pop(key, None)
+        return ["OK"]
 
     # -- what befalls a server
 

@@ -32,18 +32,21 @@ SOURCES = {str(path.relative_to(FOLDER)): path.read_text() for path in sorted(FO
 # Where a write stands inside an expression, what it would answer takes its place.
 WRITES = {
     "XADD": "'0-1'", "XACK": "1", "ZREM": "1", "ZPOPMIN": "{}", "XDEL": "1", "HSET": "1", "HDEL": "1", "ZADD": "1",
-    "SADD": "1", "XGROUP": "1", "ZREMRANGEBYLEX": "1", "HINCRBY": "1",
+    "SADD": "1", "XGROUP": "1", "ZREMRANGEBYLEX": "1", "HINCRBY": "1", "PUBLISH": "0",
 }  # fmt: skip
 PATIENCE = 20
 """Seconds for the direct tests of one mutant, and one more for each walk."""
-HELPERS = ("place", "bury", "finish", "sweep", "unwatch", "retire")
+HELPERS = (
+    "place", "bury", "finish", "sweep", "unwatch", "retire", "vacate", "unhold", "give_back", "set_use", "reserve",
+    "unreserve", "supersede", "start_in_slot", "tell", "publish",
+)  # fmt: skip
 _CALL = re.compile(r"(?:redis\.p)?call\('(\w+)'")
 _HELPER = re.compile(rf"\b(?:{'|'.join(HELPERS)})\((?=\w)")
 _CONDITION = re.compile(r"\b(?:if|elseif) (.+?) then\b")
 _OPERATOR = re.compile(r" (and|or) ")
 _COMPARISON = re.compile(r" (<=|>=|<|>) ")
 _STATEMENT = re.compile(r"(?:^|\n|;|\bthen|\belse|\bdo)\s*$")
-_BEFORE = re.compile(r"(?:\b(?:if|elseif|and|or|return)|(?<![~=<>])=|,) $")
+_BEFORE = re.compile(r"(?:\b(?:if|elseif|while|and|or|return)|(?<![~=<>])=|,) $")
 _AFTER = re.compile(r"(?: (?:and|or|then|do|end)\b|,|\n|$)")
 
 
@@ -133,15 +136,30 @@ def _operand_after(code: str, start: int) -> int:
     return len(code)
 
 
+def fragments(body: str) -> list[str]:
+    """The names of the shared fragments that stand in front of a script."""
+    found = re.search(r"^-- with: (.*)$", body, re.MULTILINE)
+    return found[1].split() if found else []
+
+
+NEAR = {
+    file: {
+        name
+        for name in NAMES
+        if file in (f"{name}.lua", *(f"shared/{word}.lua" for word in fragments(SOURCES[f"{name}.lua"])))
+    }
+    for file in SOURCES
+}
+"""File → the scripts that it is a part of, whose tests are the likeliest to see its faults."""
+
+
 def mutated(file: str, text: str) -> dict[str, Script]:
     """All scripts, with that text in the place of one file."""
     sources = {**SOURCES, file: text}
     found: dict[str, Script] = {}
     for name in NAMES:
         body = sources[f"{name}.lua"]
-        fragments = re.search(r"^-- with: (.*)$", body, re.MULTILINE)
-        words = fragments[1].split() if fragments else []
-        found[name] = assemble(name, body, {word: sources[f"shared/{word}.lua"] for word in words})
+        found[name] = assemble(name, body, {word: sources[f"shared/{word}.lua"] for word in fragments(body)})
     return found
 
 
@@ -163,10 +181,18 @@ def _cases(test: Callable[..., None], parameters: int) -> Iterator[Callable[[Ben
     if not parameters:
         yield test
         return
-    (mark,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
-    names = [mark.args[0]] if isinstance(mark.args[0], str) else mark.args[0]
-    for values in mark.args[1]:
-        given = dict(zip(names, values if len(names) > 1 else [values], strict=True))
+    choices: list[list[dict[str, Any]]] = []
+    for mark in test.pytestmark:  # type: ignore[attr-defined]
+        if mark.name == "parametrize":
+            names = [mark.args[0]] if isinstance(mark.args[0], str) else mark.args[0]
+            choices.append(
+                [
+                    dict(zip(names, values if len(names) > 1 else [values], strict=True))
+                    for values in mark.args[1]
+                ]
+            )
+    for chosen in itertools.product(*choices):
+        given = {name: value for part in chosen for name, value in part.items()}
         yield lambda bench, given=given: test(bench, **given)  # type: ignore[misc]
 
 
@@ -179,9 +205,9 @@ def verdict(server: Server, mutant: Mutant | None, tests: list[Any], many: int) 
             server.call("SCRIPT", "LOAD", script.source)
     except Exception as error:  # noqa: BLE001 - whatever the server says of it
         return f"invalid: {error}"
-    own = mutant.file.removesuffix(".lua") if mutant else ""
+    near = NEAR[mutant.file] if mutant else ()
     try:
-        for number, (_, test) in enumerate(sorted(tests, key=lambda item: item[0] != own)):
+        for number, (_, test) in enumerate(sorted(tests, key=lambda item: item[0] not in near)):
             with Bench(server, f"mutant-{number}", found) as bench:
                 bench.enroll()
                 test(bench)

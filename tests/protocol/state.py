@@ -1,15 +1,16 @@
 """What the server holds of a shadow, beside what the model says; and what must be true whatever a model says."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from shadows.protocol.keys import FIXED
 from tests.protocol.bench import Bench
-from tests.protocol.model import DUE, Entry, Model
+from tests.protocol.ground import DUE, Entry
+from tests.protocol.model import Model
 
-HASHES = ("live", "parked", "ended", "dead", "producers", "workers")
-SETS = ("due", "leases", "controls", "ended:at", "dead:at", "windows")
+HASHES = ("live", "parked", "ended", "dead", "producers", "workers", "permits", "held", "progress")
+SETS = ("due", "leases", "controls", "ended:at", "dead:at", "windows", "waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,16 @@ class State:
     dead: dict[str, str]
     producers: dict[str, str]
     workers: dict[str, str]
+    permits: dict[str, str]
+    held: dict[str, str]
+    progress: dict[str, str]
     due: dict[str, float]
     leases: dict[str, float]
     controls: set[str]
     ended_at: dict[str, float]
     dead_at: dict[str, float]
     windows: dict[str, float]
+    waiting: set[str]
     streams: dict[str, dict[str, tuple[str, ...]]]
     """Queue → token → fields, in order."""
     pending: dict[str, str]
@@ -63,9 +68,11 @@ def look(bench: Bench, queues: Iterable[str], moved: str = "") -> Seen:
     replies: list[Any] = [
         () if isinstance(reply, Exception) else reply for reply in bench.wire.many(commands, text=True)
     ]
-    live, parked, ended, dead, producers, workers = map(_hash, replies[: len(HASHES)])
+    live, parked, ended, dead, producers, workers, permits, granted, progress = map(
+        _hash, replies[: len(HASHES)]
+    )
     at = len(HASHES) + len(SETS)
-    due, leases, controls, ended_at, dead_at, windows = map(_scores, replies[len(HASHES) : at])
+    due, leases, controls, ended_at, dead_at, windows, waiting = map(_scores, replies[len(HASHES) : at])
     (heard, wakes, readers), rest = replies[at : at + 3], replies[at + 3 :]
     held: dict[str, dict[str, tuple[str, ...]]] = {}
     pending: dict[str, str] = {}
@@ -76,7 +83,7 @@ def look(bench: Bench, queues: Iterable[str], moved: str = "") -> Seen:
         pending |= {f"{queue}/{item[0]}": item[1] for item in owned}
         consumers |= {(queue, consumer[1]) for consumer in known}
     state = State(
-        live, parked, ended, dead, producers, workers, due, leases, set(controls), ended_at, dead_at, windows,
+        live, parked, ended, dead, producers, workers, permits, granted, progress, due, leases, set(controls), ended_at, dead_at, windows, set(waiting),
         held, pending, {item[0]: item[1] for item in wakes},
     )  # fmt: skip
     lasting = zip(every, rest[3 * len(queues) :], strict=True)
@@ -92,6 +99,10 @@ def _scores(flat: Sequence[str]) -> dict[str, float]:
     return {member: float(score) for member, score in zip(flat[::2], flat[1::2], strict=True)}
 
 
+def _claims(claims: Iterable[str]) -> str:
+    return "".join(f"\0{claim}" for claim in claims)
+
+
 def expected(model: Model, workers: dict[str, str]) -> State:
     """What the model says should be there."""
     entries = [entry for queue in model.streams for entry in model.streams[queue]]
@@ -102,12 +113,17 @@ def expected(model: Model, workers: dict[str, str]) -> State:
         dead={id_: record for id_, (record, _) in model.dead.items()},
         producers={name: f"{batch} {said}" for name, (batch, said) in model.producers.items()},
         workers=workers,
+        permits=model.counters | {name: f"{use}/{most}" for name, (use, most) in model.in_use.items()},
+        held={entry.token: _claims(claims) for entry, claims in model.held.items()}
+        | {f"~{key}": _claims(claims) for key, claims in model.passed.items()},
+        progress=model.progress,
         due=model.due,
         leases=model.leases,
         controls={f"{owner}\0{token}" for owner, token in model.controls},
         ended_at={key: until for key, (_, until) in model.ended.items()},
         dead_at={id_: at for id_, (_, at) in model.dead.items()},
         windows={name: float(instant) for name, instant in model.windows.items()},
+        waiting={"\0".join(member) for member in model.waiting},
         streams={
             queue: {entry.token: entry.fields for entry in found if not entry.deleted}
             for queue, found in model.streams.items()
@@ -151,9 +167,46 @@ def check(seen: Seen, *, intact: bool) -> None:
     notes = {f"{owner}\0{token}" for token, owner in state.pending.items()}
     assert state.controls <= notes, "a note for somebody who does not run that"
     assert state.pending.keys() <= entries.keys(), "pending, and not there"
-    assert entries.keys() == {mark for mark in state.live.values() if mark != DUE}, "an entry of nobody"
-    for key, mark in state.live.items():
-        if mark != DUE:
-            assert entries[mark][1] == key, f"{key} is said to be where another is"
-    scheduled = {key for key, mark in state.live.items() if mark == DUE}
-    assert scheduled == state.due.keys() == state.parked.keys(), "scheduled, parked and due differ"
+    placed = {key: mark for key, mark in state.live.items() if not mark.startswith("~")}
+    assert entries.keys() == set(placed.values()), "an entry of nobody"
+    for key, mark in placed.items():
+        assert entries[mark][1] == key, f"{key} is said to be where another is"
+    aside = state.live.keys() - placed.keys()
+    assert aside == state.parked.keys(), "parked calls, and nobody set aside"
+    assert {key for key in aside if state.live[key] == DUE} == state.due.keys(), "scheduled and due differ"
+    _check_limits(state, aside)
+
+
+def _check_limits(state: State, aside: Collection[str]) -> None:
+    """What holds of permits, and of who waits for one."""
+    in_line = {(name, order, key) for name, order, key in (member.split("\0") for member in state.waiting)}
+    marks = {
+        (mark.split("/", 2)[2], mark.split("/")[1], key)
+        for key, mark in state.live.items()
+        if mark[:6] == "~wait/"
+    }
+    assert in_line == marks, "who stands in line, and who is said to"
+    limits = {name: use for name, use in state.permits.items() if name >= " "}
+    holders = [claims.split("\0") for token, claims in state.held.items() if token[0] != "~"]
+    named = {claim[2:] for claims in holders for claim in claims if claim.startswith("p/")}
+    assert limits.keys() == named, "permits in use, and nobody holds them"
+    for name, field in limits.items():
+        assert int(field.split("/")[0]) == sum(f"p/{name}" in claims for claims in holders), (
+            f"the count of {name}"
+        )
+    for name, _, _ in in_line:
+        use, most = map(int, limits.get(name, "0/1").split("/"))
+        assert use >= most, f"somebody waits for {name}, which is free"
+    tokens = {token for token in state.held if token[0] != "~"}
+    assert tokens <= set(state.live.values()), "a token of nobody holds something"
+    assert {key[1:] for key in state.held if key[0] == "~"} <= state.live.keys(), (
+        "something passed, of nobody"
+    )
+    settling = [
+        claim
+        for key, claims in state.held.items()
+        if key[0] == "~" and key[1:] in aside
+        for claim in claims.split("\0")
+        if claim.startswith("d/")
+    ]
+    assert len(settling) == len(set(settling)), "two wait to be the debounced one"

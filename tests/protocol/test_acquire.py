@@ -264,6 +264,15 @@ def test_those_who_wait_are_in_order_whatever_the_lengths_of_their_numbers(bench
         assert [task.key for task in tasks] == [f"k{number}"]
 
 
+def test_who_finds_no_permit_of_several_waits_for_the_first_that_is_missing(bench: Bench) -> None:
+    first, second, third = taken(bench, *"abc")
+    assert bench.acquire(first, permit("x"), permit("y")) is GRANTED
+    assert bench.acquire(second, permit("z"), permit("y"), permit("x")) is ASIDE
+    assert bench.acquire(third, permit("x"), permit("y")) is ASIDE
+    marks = {key: mark.rpartition("/")[2] for key, mark in bench.hash("live").items()}
+    assert (marks["b"], marks["c"]) == ("y", "x")
+
+
 # -- who asks
 
 
@@ -316,13 +325,19 @@ def test_who_asks_while_another_life_has_the_key_is_taken_away(bench: Bench) -> 
     assert bench.acquire(first, permit()) is STALE
     assert bench.hash("live")["a"] == "~due"
     assert not bench.ask("EXISTS", "controls")
+    assert bench.wire.one("XPENDING", bench.key("ready:default"), "g")[0] == 0
+    assert bench.ask("XLEN", "ready:default") == 1
     assert again(bench, "b").key == "b", "it gave back what it held"
 
 
-def test_what_was_deleted_by_hand_is_left_to_be_settled(bench: Bench) -> None:
+@pytest.mark.parametrize("placed", [True, False])
+def test_what_was_deleted_by_hand_is_left_to_be_settled(bench: Bench, placed: bool) -> None:
     (task,) = taken(bench, "a")
     bench.wire.one("XTRIM", bench.key("ready:default"), "MAXLEN", 0)
+    if not placed:
+        bench.ask("DEL", "live")
     assert bench.acquire(task, permit()) is STALE
+    assert bench.ask("HLEN", "live") == placed
     end(bench, task)
     assert is_empty(bench)
 
@@ -479,6 +494,55 @@ def test_who_comes_back_and_finds_no_permit_keeps_its_place_in_the_rate(bench: B
     assert bench.acquire(again(bench, "c"), rate(), permit("other")) is GRANTED
 
 
+def test_a_late_one_stays_before_those_who_have_later_places(bench: Bench) -> None:
+    tasks = taken(bench, *"abcd")
+    began = bench.instant
+    assert [start(bench, task, rate()) for task in tasks] == [began, None, None, None]
+    bench.instant = began + 200
+    second, third = bench.take()
+    assert [start(bench, task, rate()) for task in (second, third)] == [began + 200, None]
+    assert bench.scores("due") == {"c": began + 300, "d": began + 300}
+
+
+def test_who_is_late_by_more_than_a_window_goes_behind_all_others(bench: Bench) -> None:
+    tasks = taken(bench, *"abcd")
+    began = bench.instant
+    assert [start(bench, task, rate()) for task in tasks] == [began, None, None, None]
+    bench.instant = began + 201
+    second, third = bench.take()
+    assert [start(bench, task, rate()) for task in (second, third)] == [began + 201, None]
+    assert bench.scores("due") == {"c": began + 400, "d": began + 300}
+
+
+def test_who_waits_on_for_something_else_keeps_its_place_where_that_is_free(bench: Bench) -> None:
+    tasks = taken(bench, *"abc")
+    began = bench.instant
+    for task in tasks:
+        bench.acquire(task, rate(), rate("s", 1, 10))
+    bench.instant = began + 150
+    assert start(bench, again(bench, "b"), rate(), rate("s", 1, 10)) == began + 150
+    bench.instant = began + 250
+    third = again(bench, "c")
+    assert bench.acquire(third, rate(), rate("s", 1, 10), debounce()) is ASIDE
+    assert bench.hash("held")["~c"] == f"\0r/slow/1\x010/{began + 200}\0r/s/1\x010/{began + 20}\0d/last"
+
+
+def test_who_moves_in_one_rate_keeps_its_place_in_another(bench: Bench) -> None:
+    first, second, third = taken(bench, *"abc")
+    began = bench.instant
+    claims = [rate("s", 1, 300), rate("t", 1, 100)]
+    assert [bench.acquire(task, *claims) for task in (first, second)] == [GRANTED, ASIDE]
+    assert bench.scores("due") == {"b": began + 300}, "the greater of both"
+    bench.instant = began + 390
+    assert bench.acquire(third, rate("t", 1, 100)) is GRANTED
+    bench.instant = began + 400
+    assert bench.acquire(again(bench, "b"), *claims) is ASIDE
+    places = bench.hash("held")["~b"].split("\0")
+    assert places[1:] == [f"r/s/1\x010/{began + 300}", f"r/t/1\x010/{began + 490}"]
+    bench.instant = began + 490
+    assert bench.acquire(again(bench, "b"), *claims) is GRANTED
+
+
 def test_a_retry_is_another_start(bench: Bench) -> None:
     (task,) = taken(bench, "a")
     assert bench.acquire(task, rate()) is GRANTED
@@ -560,6 +624,14 @@ def test_the_key_of_what_was_dropped_stays_taken_for_its_time(bench: Bench, stop
     assert answer.value == ("A" if stopped else "E"), "what was cancelled is free at once"
 
 
+def test_who_was_granted_a_cooldown_is_granted_it_again_whoever_came_since(bench: Bench) -> None:
+    first, second = taken(bench, "a", "b")
+    assert bench.acquire(first, cooldown()) is GRANTED
+    bench.instant += 100
+    assert bench.acquire(second, cooldown()) is GRANTED
+    assert bench.acquire(first, cooldown()) is GRANTED
+
+
 # -- debounces
 
 
@@ -635,10 +707,28 @@ def test_who_was_cancelled_or_has_ended_is_not_superseded(bench: Bench) -> None:
     (first,) = taken(bench, "a")
     bench.acquire(first, debounce())
     bench.cancel("a")
-    bench.add("a", at=bench.instant + 500)
+    (again_,) = taken(bench, "a")
+    bench.acquire(again_, rate())
+    bench.cycle(settle=[(again_, retry())])
+    again_ = again(bench, "a")
+    assert bench.acquire(again_, rate()) is ASIDE
     (second,) = taken(bench, "b")
     assert bench.acquire(second, debounce()) is ASIDE
-    assert bench.hash("live") == {"a": "~due", "b": "~due"}, "another has the key"
+    assert bench.hash("live") == {"a": "~due", "b": "~due"}, (
+        "another has the key, which has passed another window"
+    )
+
+
+@pytest.mark.parametrize("lost", ["live", "parked"])
+def test_what_was_lost_of_who_is_superseded_is_no_error(bench: Bench, lost: str) -> None:
+    first, second = taken(bench, "a", "b")
+    assert bench.acquire(first, debounce()) is ASIDE
+    bench.ask("HDEL", lost, "a")
+    assert bench.acquire(second, debounce()) is ASIDE
+    assert bench.hash("live") == {"b": "~due"}
+    if lost == "parked":
+        found = bench.find("a")
+        assert (found.state, found.queue, found.blob) == ("cancelled", "", b"")
 
 
 def test_who_passed_a_debounce_that_was_forgotten_starts(bench: Bench) -> None:
@@ -648,6 +738,31 @@ def test_who_passed_a_debounce_that_was_forgotten_starts(bench: Bench) -> None:
     bench.instant += 100
     assert bench.acquire(again(bench, "a"), debounce()) is GRANTED
     assert bench.acquire(second, debounce()) is ASIDE
+
+
+def test_who_waits_on_for_something_else_can_be_superseded_however_late_it_is(bench: Bench) -> None:
+    tasks = taken(bench, "a", "b")
+    assert [bench.acquire(task, debounce(), rate()) for task in tasks] == [ASIDE, ASIDE]
+    bench.instant += 10**8
+    bench.tidy()
+    second = again(bench, "b")
+    (other,) = taken(bench, "c")
+    assert bench.acquire(other, rate()) is GRANTED
+    assert bench.acquire(second, debounce(), rate()) is ASIDE
+    bench.instant += 50
+    (newer,) = taken(bench, "d")
+    assert bench.acquire(newer, debounce(), rate()) is ASIDE
+    assert bench.find("b").state == "cancelled"
+
+
+def test_who_has_had_its_quiet_needs_no_more_of_it_when_it_waits_on(bench: Bench) -> None:
+    first, second = taken(bench, "a", "b")
+    bench.acquire(first, debounce(window=200), rate())
+    bench.instant += 200
+    assert bench.acquire(second, rate()) is GRANTED
+    assert bench.acquire(again(bench, "a"), debounce(window=200), rate()) is ASIDE
+    bench.instant += 100
+    assert bench.acquire(again(bench, "a"), debounce(window=200), rate()) is GRANTED
 
 
 def test_the_key_of_what_was_superseded_stays_taken_for_its_time(bench: Bench) -> None:
@@ -664,6 +779,12 @@ def test_a_window_of_one_debounce_does_not_move_that_of_another(bench: Bench) ->
     assert bench.acquire(second, debounce("y", 30)) is ASIDE
     assert bench.find("a").state == "cancelled"
     assert bench.scores("due") == {"b": bench.instant + 30}
+
+
+def test_of_several_debounces_the_longest_counts(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    assert bench.acquire(task, debounce("x", 100), debounce("y", 50)) is ASIDE
+    assert bench.scores("due") == {"a": bench.instant + 100}
 
 
 # -- what is kept, and what is told

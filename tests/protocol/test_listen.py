@@ -81,7 +81,7 @@ async def test_any_other_error_is_told(bench: Bench, link: Link) -> None:
         stranger = Link(Address(bench.store.address.locate().replace("unix://", "unix://:secret@")))
         await stranger.request("CLIENT", "SETNAME", "x")
         bench.wire.one("AUTH", "secret")
-        bench.wire.one("ACL", "SETUSER", "default", "-xreadgroup")
+        bench.wire.one("ACL", "SETUSER", "default", "-xpending")
         with pytest.raises(ResponseError, match="permission"):
             await recover(bench.store, stranger, "w", ["default"])
         await stranger.close()
@@ -103,6 +103,17 @@ async def test_all_that_a_worker_holds_is_found_again_page_by_page(
     tasks[2] = Taken(tasks[2].token, "", b"", readable=False)
     assert await recover(bench.store, link, "w", ["default", "mail"]) == tasks
     assert await recover(bench.store, link, "v", ["default", "mail"]) == []
+
+
+async def test_what_is_known_is_left_out_and_nothing_begins_anew(bench: Bench, link: Link) -> None:
+    bench.add(*"abc")
+    first, second, third = bench.take("w")
+    id_ = first.token.partition("/")[2]
+    bench.wire.one("XCLAIM", bench.key("ready:default"), "g", "w", 0, id_, "IDLE", 60_000)
+    assert await recover(bench.store, link, "w", ["default"], {second.token}) == [first, third]
+    ((_, _, idle, deliveries), *_) = bench.wire.one("XPENDING", bench.key("ready:default"), "g", "-", "+", 3)
+    assert idle >= 60_000
+    assert deliveries == 2  # the claim by hand, and none since
 
 
 async def test_a_lost_group_holds_nothing_of_anybodys(bench: Bench, link: Link) -> None:

@@ -139,6 +139,17 @@ def test_a_count_that_was_removed_by_hand_is_counted_again(bench: Bench) -> None
     assert bench.hash("permits") == {"one": "1/1"}
 
 
+def test_all_who_hold_are_counted_also_on_a_full_server(bench: Bench) -> None:
+    bench.add(*"abcd")
+    for task in bench.take():
+        bench.acquire(task, Claim(Need.PERMIT, "one", 3))
+    bench.ask("HSET", "permits", "one", "1/3")
+    with bench.full():
+        bench.tidy()
+    assert bench.hash("permits") == {"one": "3/3"}
+    assert bench.find("d").stand is Stand.WAITING
+
+
 def test_all_that_is_free_is_handed_out_limit_after_limit(bench: Bench) -> None:
     for name in ("a", "ab", "b"):
         keys = [f"{name}{number}" for number in range(5)]
@@ -178,13 +189,14 @@ def test_those_who_hold_are_not_counted_where_they_are_very_many(bench: Bench) -
     assert bench.find("b").stand is Stand.QUEUED
 
 
-@pytest.mark.parametrize("member", ["odd", "one\0odd", "\0", "one\0a\0nobody"])
+@pytest.mark.parametrize("member", ["odd", "one\0odd", "\0", "one\0.\0nobody"])
 def test_what_somebody_else_wrote_into_the_line_hurts_nobody(bench: Bench, member: str) -> None:
     first = waiting(bench, "ab")
     bench.ask("ZADD", "waiting", 0, member)
     bench.tidy()
     bench.cycle(settle=[(first, completed())])
     assert [task.key for task in bench.take()] == ["b"]
+    assert (list(bench.hash("live")), bench.dead()) == (["b"], {})
 
 
 def test_who_lost_its_place_is_handed_the_permit_all_the_same(bench: Bench) -> None:

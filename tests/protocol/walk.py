@@ -2,7 +2,7 @@
 
     uv run python -m tests.protocol.walk --walks 1000 --seed 0 --steps 60 --engine redis-7
 
-A walk's time is its own. Every third one also loses things by hand. Where one fails, its seed and its last steps are
+A walk's time is its own. Of three, one keeps to what is common, and one also loses things by hand. Where one fails, its seed and its last steps are
 in the message.
 """
 
@@ -12,19 +12,25 @@ import time
 from collections.abc import Mapping
 
 from shadows.protocol.scripts import Script
-from tests.protocol import faults
+from tests.protocol import asking, faults
+from tests.protocol.rest import come_to_rest
 from tests.protocol.walker import Action, Walk
 from tests.support.servers import ENGINES, Server, running
 
-ACTIONS: list[Action] = [
-    *[Walk.schedule] * 11, *[Walk.cycle] * 20, *[Walk.cancel] * 3, *[Walk.find] * 2, *[Walk.beat] * 6,
-    *[Walk.reap] * 4, *[Walk.zombie] * 4, *[Walk.ghost] * 2, *[Walk.recover] * 2, *[Walk.tick] * 2,
-    Walk.kill, Walk.resign, Walk.jump, Walk.hear, Walk.late_request,
+COMMON: list[Action] = [
+    *[Walk.schedule] * 11, *[Walk.cycle] * 20, *[Walk.cancel] * 3, *[Walk.beat] * 6, *[Walk.reap] * 4, *[Walk.tick] * 2,
+    Walk.kill, Walk.jump, *[asking.acquire] * 10, *[asking.rush] * 5, *[asking.proceed] * 10, *[asking.tidy] * 2, *[asking.listen] * 2,
+]  # fmt: skip
+RARE: list[Action] = [
+    *[Walk.find] * 2, *[Walk.zombie] * 4, *[Walk.ghost] * 2, *[Walk.recover] * 2, Walk.resign, Walk.hear, Walk.late_request,
+    *[asking.zombie] * 2, asking.progress, asking.pause, asking.strike,
     *[faults.broken_stream] * 3, *[faults.full_server] * 2, faults.new_queue, faults.old_list,
 ]  # fmt: skip
-LOSSY: list[Action] = [
-    *ACTIONS, *[faults.lost_field] * 5, *[faults.lost_entry] * 2, faults.lost_group, *[faults.litter] * 2, faults.lost_everything,
+LOSSES: list[Action] = [
+    *[faults.lost_field] * 4, *[faults.lost_limit] * 4, *[faults.lost_entry] * 2, faults.lost_group, *[faults.litter] * 2,
+    faults.lost_everything,
 ]  # fmt: skip
+MIXTURES = ([*COMMON, *RARE], COMMON, [*COMMON, *RARE, *LOSSES])
 
 
 def walks(server: Server, seeds: range, steps: int, scripts: Mapping[str, Script] | None = None) -> int:
@@ -32,7 +38,7 @@ def walks(server: Server, seeds: range, steps: int, scripts: Mapping[str, Script
     runs = 0
     for seed in seeds:
         walk = Walk(server, seed, scripts)
-        walk.run(steps, LOSSY if seed % 3 == 2 else ACTIONS)
+        walk.run(steps, MIXTURES[seed % 3], come_to_rest)
         runs += walk.runs
     return runs
 

@@ -4,7 +4,8 @@ import re
 
 from shadows.protocol.cycle import Limits
 from tests.protocol import faults
-from tests.protocol.model import Entry, Model
+from tests.protocol.ground import Entry
+from tests.protocol.model import Model
 from tests.protocol.walker import Action, Walk
 
 
@@ -62,7 +63,7 @@ def _clear(model: Model, limits: Limits, order: list[str], most: int) -> list[ob
         key = entry.fields[1]
         if model.live.get(key) is entry:
             _end(model, kept, key, entry.queue, entry.text)
-        model._leave(entry)
+        model.leave(entry)
     scheduled = sorted(model.due, key=lambda key: (model.due[key], key))[: most - len(ready)]
     removed = len(ready)
     for key in scheduled:
@@ -76,7 +77,7 @@ def _clear(model: Model, limits: Limits, order: list[str], most: int) -> list[ob
         for books in (model.ended, model.producers, model.windows, model.controls):
             books.clear()
     else:
-        model._sweep(limits)
+        model.sweep(limits, 2 * (len(ready) + len(scheduled)) + 10)
     return ["OK", removed, int(left)]
 
 
@@ -84,7 +85,7 @@ def _end(model: Model, limits: Limits, key: str, queue: str, blob: str) -> None:
     model.live.pop(key, None)
     if model.unique:
         model.windows.pop(f"u/{key}", None)
-    model._finish(limits, key, "cancelled", queue, "", blob)
+    model.finish(limits, key, "cancelled", queue, "", blob)
 
 
 def requeue(walk: Walk) -> None:
@@ -109,7 +110,7 @@ def _requeue(model: Model, id_: str, body: str) -> list[str]:
     if not model.good(queue):
         return ["BAD"]
     del model.dead[id_]
-    model._place(queue, key, f"1/0/{body or found[1]}", 0)
+    model.place(queue, key, f"1/0/{body or found[1]}", 0)
     return ["REQUEUED"]
 
 
@@ -131,9 +132,8 @@ def paused(walk: Walk) -> None:
     for _ in range(2):
         walk.model.paused = f"{queue} "
         walk.quietly("pause", "pause", queue, wanted=["OK"])
-    for action in walk.dice.choices(
-        [Walk.cycle, Walk.cycle, Walk.schedule, Walk.reap, look_around, clear], k=3
-    ):
+    actions: list[Action] = [Walk.cycle, Walk.cycle, Walk.schedule, Walk.reap, look_around, clear]
+    for action in walk.dice.choices(actions, k=3):
         action(walk)
         walk.verify()
     everything = queue == "*" or walk.maybe(0.3)

@@ -2,14 +2,16 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from shadows.protocol.connection import Argument
 from shadows.protocol.cycle import Limits
 from shadows.protocol.scripts import Script
-from tests.protocol.bench import LEASE_MS, Bench
-from tests.protocol.model import AGAIN, Cycled, Entry, Model, Result, Wish
+from tests.protocol.bench import LEASE_MS, Bench, ear
+from tests.protocol.ground import Entry
+from tests.protocol.model import AGAIN, Cycled, Follower, Model, Result, Wish
 from tests.protocol.state import adopt, check, compare, look
 from tests.support.servers import Server
 
@@ -71,6 +73,8 @@ class Walk:
             self.dice.choice([0, 500, 500, 10**6]), self.dice.choice([2, 100]), self.dice.choice([2, 100])
         )
         self.most_deliveries = self.dice.choice([1, 2, 3])
+        self.theme = [self.dice.randrange(1000) for _ in range(self.dice.choice([1, 1, 2, 3, 20]))]
+        """Which limits its calls come under."""
         self.workers: dict[str, Worker] = {}
         self.past: list[tuple[str, str, str]] = []
         self.announced: dict[str, str] = {}
@@ -78,11 +82,15 @@ class Walk:
         self.calls = self.runs = 0
         self.intact = True
         self.trace: list[str] = []
+        self.starts: dict[str, list[int]] = {}
+        """Rate → the instants of its starts."""
+        self.ears = ExitStack()
+        self.heard = self.ears.enter_context(ear(server, self.bench.key("queues")[:-6] + b"events"))
         self.seen = look(self.bench, self.model.streams)
 
     # -- the walk
 
-    def run(self, steps: int, actions: Sequence[Action]) -> None:
+    def run(self, steps: int, actions: Sequence[Action], rest: Action) -> None:
         """Take that many steps, then come to rest; leaves nothing behind."""
         try:
             for step in range(steps):
@@ -93,12 +101,13 @@ class Walk:
                 self.trace.append(action.__name__)
                 action(self)
                 self.verify()
-            self.come_to_rest()
+            rest(self)
         except Exception as error:
             raise AssertionError(
                 f"walk {self.seed}, step {len(self.trace)}, after {self.trace[-6:]}: {error}"
             ) from error
         finally:
+            self.ears.close()
             self.bench.wire.many([("DEL", *self.bench.store.keys.every([*self.model.streams, "z"]))])
             self.bench.wire.close()
 
@@ -113,9 +122,14 @@ class Walk:
         self.model.woken = False
 
     def call(self, script: str, *arguments: Argument, wanted: object) -> None:
-        """Run a script; its answer is the one wanted, and afterwards the server holds what it should."""
+        """Run a script; its answer is the one wanted, and afterwards the server holds what it should.
+
+        Its first argument is who tells the news, but of `cancel`, which tells them in nobody's name.
+        """
         answer = self.bench.raw(script, self.model.now, *arguments)
         self.verify()
+        heard, told = self.heard(), self.model.told("" if script == "cancel" else str(arguments[0]))
+        assert heard == told, f"{script} told {heard}, not {told}"
         if isinstance(wanted, Cycled):
             answer, wanted = _cycled(answer), wanted.told
         assert answer == wanted, f"{script} answered {answer}, not {wanted}"
@@ -142,11 +156,12 @@ class Walk:
 
     # -- producers
 
-    def schedule(self) -> None:
+    def schedule(self, wishes: list[Wish] | None = None) -> None:
         """A batch; often sent twice, and sometimes followed by an older one that was late."""
         producer = self.dice.choice("pq")
         self.batches[producer] += 1
-        batch, wishes = self.batches[producer], [self.wish() for _ in range(self.dice.choice([1, 1, 2, 4]))]
+        batch = self.batches[producer]
+        wishes = wishes or [self.wish() for _ in range(self.dice.choice([1, 2, 3, 4]))]
         remember = 3000 if producer not in self.model.producers or self.maybe(0.5) else 0
         arguments = [
             producer,
@@ -169,7 +184,7 @@ class Walk:
             self.dice.choice(["add", "add", "replace"]),
             self.dice.choice(KEYS),
             self.dice.choice([*self.model.streams] * 4 + ["nowhere"]),
-            "soon" if self.maybe(0.1) else self.dice.choice([0, instant]),
+            "soon" if self.maybe(0.05) else self.dice.choice([0, instant]),
             self.new_call(),
         )
 
@@ -213,8 +228,10 @@ class Walk:
     def cycle(self, worker: Worker | None = None) -> None:
         """Settle some of what a worker holds, in any way; the request may be sent twice, or its reply be lost."""
         worker = worker or self.some_worker()
-        results = [self.result(token, key) for token, key in worker.holds.items() if self.maybe(0.5)]
-        most = self.dice.choice([0, 1, 2, 5])
+        results = [
+            self.result(token, key) for token, key in worker.holds.items() if self.maybe(self.haste(token))
+        ]
+        most = self.dice.choice([0, 1, 5, 5])
         queues = list(self.model.streams)
         self.dice.shuffle(queues)
         request = Request(
@@ -241,7 +258,12 @@ class Walk:
             self.receive(worker, answer.taken)
         worker.last = request
 
+    def haste(self, token: str) -> float:
+        """How likely a run is to end by now: what may not start yet seldom does."""
+        return 0.4 if self.model.entries[token] in self.model.held else 0.15
+
     def result(self, token: str, key: str) -> Result:
+        """Any outcome of a run, and now and then what follows from it."""
         outcome = self.dice.choice(OUTCOMES) if key else "dead"
         instant = self.dice.choice([1, 300, 5000]) if self.maybe(0.5) else 0
         if outcome in AGAIN and instant:
@@ -249,7 +271,12 @@ class Walk:
         data = {"dead": "undecodable/why", "retry": "", "next": self.new_call()}.get(outcome)
         if data is None:
             data = self.new_call() if self.maybe(0.7) else ""
-        return token, key, outcome, instant, data
+        followers = tuple(self.follower(key) for _ in range(self.dice.choice([0, 0, 0, 1, 2])))
+        return Result(token, key, outcome, instant, data, followers)
+
+    def follower(self, key: str) -> Follower:
+        _, other, queue, instant, call = self.wish()
+        return self.dice.choice([key or other, other, other]), queue, instant, call
 
     def send(self, request: Request) -> Cycled:
         """A cycle is carried out as it should be; what it answered."""
@@ -262,10 +289,14 @@ class Walk:
             request.results,
             request.queues,
         )
-        words: list[Argument] = [word for result in request.results for word in result]
+        words: list[Argument] = []
+        for result in request.results:
+            words += [*result[:5]]
+            for follower in result.followers:
+                words += ["", *follower]
         self.call(
             "cycle", request.worker, *self.limits.arguments(), request.take, request.promote, request.woken,
-            len(request.results), *words, *request.queues, wanted=wanted,
+            len(words) // 5, *words, *request.queues, wanted=wanted,
         )  # fmt: skip
         return wanted
 
@@ -338,56 +369,6 @@ class Walk:
 
     def jump(self) -> None:
         self.model.now += self.dice.choice([1001, 1001, 5000])
-
-    # -- the end
-
-    def come_to_rest(self) -> None:
-        """Let everything run, whoever is left: then nothing is left."""
-        last = self.dice.choice([0, 20])
-        for turn in range(60):
-            if turn == last:  # everybody dies: notes for whoever never knew of his task go with him
-                for worker in self.workers.values():
-                    worker.alive = False
-            self.trace.append(f"rest {turn}")
-            self.model.now += 900 if turn % 3 else 10**6
-            for worker in self.alive:
-                self.beat(worker)
-            if not self.alive:
-                self.new_worker()
-            for worker in list(self.workers.values()):
-                self.reap(worker, self.dice.choice([1, 2]))
-            for worker in self.alive:
-                self.recover(worker)
-                results: list[Result] = [
-                    (token, key, "completed", 0, "") for token, key in worker.holds.items()
-                ]
-                worker.holds.clear()
-                answer = self.send(Request(worker.name, results, 3, 100, queues=list(self.model.streams)))
-                self.receive(worker, answer.taken)
-            for key, mark in list(self.model.live.items()):
-                if isinstance(mark, Entry) and mark not in self.model.streams[mark.queue]:  # deleted by hand
-                    self.call(
-                        "cancel", key, *self.limits.arguments(), wanted=self.model.cancel(key, self.limits)
-                    )
-            if self.at_rest():
-                return
-        raise AssertionError(f"it does not come to rest: {self.seen.state}")
-
-    def at_rest(self) -> bool:
-        state = self.seen.state
-        busy = (
-            any(state.streams.values())
-            or state.live
-            or state.parked
-            or state.due
-            or state.pending
-            or state.controls
-        )
-        return (
-            not busy
-            and state.leases.keys() == {worker.name for worker in self.alive}
-            and not any(worker.holds for worker in self.alive)
-        )
 
 
 def _cycled(answer: list[Any]) -> tuple[object, ...]:

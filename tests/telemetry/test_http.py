@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -63,7 +64,7 @@ async def test_head_is_answered_without_a_body(server: HttpServer) -> None:
         (b"GET  HTTP/1.1\r\n\r\n", 400),
         (b"\x16\x03\x01\x00\xff\r\n\r\n", 400),
         (b"\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 9_000, 431),
         (b"GET /broken HTTP/1.1\r\n\r\n", 500),
     ],
 )
@@ -80,7 +81,7 @@ async def test_who_goes_away_is_forgotten(server: HttpServer) -> None:
     await until(lambda: server._serving)
     writer.close()
     await until(lambda: not server._serving)
-    assert await reader.read() == b""
+    assert await cut_off(reader)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET /endless HTTP/1.1\r\n\r\n"])
@@ -99,7 +100,8 @@ async def test_who_takes_no_answer_is_cut_off(server: HttpServer, monkeypatch: p
     monkeypatch.setattr(http, "PATIENCE", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
     writer.write(b"GET /huge HTTP/1.1\r\n\r\n")
-    await reader.read(1)
+    with suppress(ConnectionResetError):
+        await reader.read(1)
     await until(lambda: not server._serving)
     writer.close()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
@@ -163,7 +163,7 @@ async def test_what_a_dead_worker_had_is_counted_as_redelivered(
     stream = f"{{{name}}}:ready:default"
     await redis.xreadgroup("g", "gone", {stream: ">"})
     await redis.zadd(f"{{{name}}}:leases", {"gone": 1})
-    async with Worker(shadows, name="w", redelivery_timeout=timedelta(milliseconds=400)) as worker:
+    async with Worker(shadows, name="w") as worker:
         await worker.run_until_finished()
     assert counters(await scrape(port), shadows_name=name, shadows_worker="w") == {
         "started": 1, "redelivered": 1, "completed": 1, "succeeded": 1,
@@ -214,7 +214,7 @@ async def test_depths_latency_and_strikes_are_looked_up_at_the_scrape(
 async def test_a_server_that_does_not_answer_is_counted_and_costs_the_scrape_only_the_depths(
     name: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "PATIENCE", 0.1)
+    monkeypatch.setattr(endpoints, "PATIENCE", 1.0)
     async with Shadow(name, proxy.url) as shadows, serve(shadows, metrics_port=0) as ports:
         async with Worker(shadows, name="w") as worker:
             running = asyncio.create_task(worker.run_forever())
@@ -243,8 +243,11 @@ async def test_the_answer_is_what_prometheus_reads_in_both_of_its_formats(port: 
 
 async def test_the_applications_own_metrics_are_exposed_too(port: int | None) -> None:
     own = Counter("applications_own", "The application's own.")
-    own.inc(7)
-    assert (await scrape(port)).value("applications_own_total") == 7
+    try:
+        own.inc(7)
+        assert (await scrape(port)).value("applications_own_total") == 7
+    finally:
+        REGISTRY.unregister(own)
 
 
 async def test_nobody_listening_nothing_is_counted(shadows: Shadow) -> None:

@@ -2,31 +2,49 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
 from shadows import (
     Agenda,
+    CallArgument,
+    CompletionHandler,
+    ConcurrencyLimit,
+    Cooldown,
+    Cron,
     CurrentExecution,
     CurrentShadow,
     CurrentWorker,
+    Debounce,
     Depends,
     Disposition,
     Execution,
     ExecutionState,
+    ExponentialRetry,
+    FailureHandler,
     Operator,
     Perpetual,
+    Progress,
+    RateLimit,
     Retry,
+    RetryAfter,
+    Runtime,
     Shadow,
     Shared,
     StrikeList,
     SyncExecution,
     SyncShadow,
+    TaskArgument,
     TaskCall,
     TaskKey,
+    TaskLogger,
+    TaskOutcome,
+    Timeout,
     Worker,
+    current_execution,
 )
 from shadows.tasks import sleep, trace
 from shadows.testing import assert_task_count
@@ -61,6 +79,10 @@ def get_pool() -> Pool:
     return Pool()
 
 
+def pool_of(name: str, other: Pool) -> Pool:
+    return other
+
+
 async def wait_for_pool() -> Pool:
     return Pool()
 
@@ -90,6 +112,91 @@ async def injected(
     e: Pool = Shared(connect_pool),
 ) -> int:
     return 1
+
+
+async def behaving(
+    name: str,
+    size: Annotated[int, ConcurrencyLimit(2), RateLimit(5, per=timedelta(seconds=1))],
+    exponential: ExponentialRetry = ExponentialRetry(attempts=5, jitter=0.1, on=(OSError, ValueError)),
+    endless: Retry = Retry.forever(delay=timedelta(seconds=1)),
+    growing: Retry = ExponentialRetry.forever(delay=timedelta(seconds=1), maximum_delay=timedelta(minutes=1)),
+    cron: Cron = Cron("@daily", tz="Europe/Berlin"),
+    timeout: Timeout = Timeout(timedelta(seconds=1)),
+    one: ConcurrencyLimit = ConcurrencyLimit("size", 1, scope="api"),
+    two: ConcurrencyLimit = ConcurrencyLimit(max_concurrent=3),
+    rate: RateLimit = RateLimit("name", 5, per=timedelta(seconds=1), drop=True),
+    cooldown: Cooldown = Cooldown("name", timedelta(seconds=1)),
+    debounce: Debounce = Debounce(settle=timedelta(seconds=1), scope="api"),
+    progress: Progress = Progress(),
+    logger: "logging.LoggerAdapter[logging.Logger]" = TaskLogger(),
+    argument: int = TaskArgument("size"),
+    called: str = CallArgument("name"),
+    bound: Pool = Depends(pool_of, name=CallArgument(), other=Depends(get_pool)),
+    execution: Execution[Any] = CurrentExecution(),
+) -> None:
+    assert_type(execution.then(greet, key="k")("Jane", loud=True), str)
+    assert_type(execution.then("greet", queue="mail")(1, whatever=2), str)
+    execution.then(greet)(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(timeout.remaining(), timedelta)
+    assert_type(progress.current, int | None)
+    assert_type(exponential.delay, timedelta)
+    assert_type(cron.expression, str)
+    assert_type(current_execution.get(), Execution[Any])
+    if progress.total > 1:
+        raise RetryAfter(timedelta(seconds=5))
+    endless.after(timedelta(seconds=1))
+
+
+class Traced(Runtime["Traced"]):
+    async def run(
+        self,
+        execution: Execution[Any],
+        function: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        return await function(*args, **kwargs)
+
+
+class Refund(FailureHandler["Refund"]):
+    async def handle_failure(self, execution: Execution[Any], outcome: TaskOutcome) -> bool:
+        return outcome.exception is not None
+
+
+class Report(CompletionHandler["Report"]):
+    async def on_complete(self, execution: Execution[Any], outcome: TaskOutcome) -> bool:
+        return outcome.result is None
+
+
+async def handled(
+    traced: Traced = Traced(), refund: Refund = Refund(), report: Report = Report()
+) -> None: ...
+
+
+async def wrong_behaviours() -> None:
+    ConcurrencyLimit("size", "two")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    RateLimit(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    Cooldown(5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    Retry(on="ValueError")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def workers(shadows: Shadow) -> None:
+    async def started(execution: Execution[Any]) -> None: ...
+
+    def ended(execution: Execution[Any], outcome: TaskOutcome) -> None: ...
+
+    worker = Worker(
+        shadows,
+        dependencies=[Depends(get_pool), Retry(attempts=3)],
+        fallback_task=greet,
+        threads=4,
+        schedule_automatic_tasks=False,
+        on_start=started,
+        on_end=ended,
+    )
+    assert_type(worker.concurrency, int)
+    worker.concurrency = 5
+    Worker(shadows, on_start=ended)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def wrong_dependency(

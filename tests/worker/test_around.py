@@ -185,6 +185,27 @@ class TestDependencies:
         await run(shadows, dependencies=[ConcurrencyLimit(1)])
         assert most > 1
 
+    async def test_a_limit_by_an_argument_holds_for_tasks_that_have_it(self, shadows: Shadow) -> None:
+        inside: dict[int, int] = {}
+        most = 0
+
+        async def by_user(user: int) -> None:
+            nonlocal most
+            inside[user] = inside.get(user, 0) + 1
+            most = max(most, inside[user])
+            await asyncio.sleep(0)
+            inside[user] -= 1
+
+        async def without() -> str:
+            return "ran"
+
+        for n in range(9):
+            await shadows.add(by_user)(n % 3)
+        execution = await shadows.add(without)()
+        await run(shadows, dependencies=(ConcurrencyLimit("user", 1),))
+        assert most == 1
+        assert await execution.get_result(5) == "ran"
+
     async def test_shared_ones_live_as_long_as_the_run(self, shadows: Shadow) -> None:
         async def task() -> None:
             events.append("run")
@@ -218,7 +239,9 @@ class TestDependencies:
             Worker(shadows, dependencies={"mine": around})
         with pytest.raises(InvalidTask, match="has no 'nothing'"):
             Worker(shadows, dependencies="tests.worker.collected:nothing")
-        assert Worker(shadows, dependencies=None).dependencies == {}
+        empty: list[Any] = [None, "", [], {}]
+        for nothing in empty:
+            assert Worker(shadows, dependencies=nothing, fallback_task="").dependencies == {}
 
 
 class TestHooks:

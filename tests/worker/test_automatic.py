@@ -231,6 +231,56 @@ class TestHealing:
                 await until(lambda: stands(execution, ExecutionState.SCHEDULED))
         await shadows.cancel("poll")
 
+    async def test_one_that_somebody_added_again_is_healed_again(
+        self, shadows: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runs: list[int] = []
+        looks: list[object] = []
+
+        async def poll(perpetual: Perpetual = Perpetual(every=HOUR, automatic=True)) -> None:
+            runs.append(1)
+
+        shadows.register(poll)
+        find = shadows.find
+
+        async def looked(key: str) -> object:
+            looks.append((await find(key)).stand)
+            return await find(key)
+
+        async def seen_anew() -> None:
+            looks.clear()
+            await until(lambda: len(looks) > 3)
+
+        async with Worker(shadows) as worker, running(worker):
+            execution = await until(lambda: shadows.get_execution("poll"))
+            await until(lambda: stands(execution, ExecutionState.SCHEDULED))
+            monkeypatch.setattr(shadows, "find", looked)
+            await shadows.cancel("poll")
+            await seen_anew()
+            await shadows.add(poll, key="poll")()
+            await until(partial(has, runs, 2))
+            await seen_anew()
+            for role in ("live", "due", "parked", "ended", "ended:at"):
+                server.call("DEL", f"{{{shadows.name}}}:{role}")
+            await until(partial(has, runs, 3))
+            monkeypatch.undo()
+        await shadows.cancel("poll")
+
+    async def test_a_stricken_one_is_begun_once_it_is_restored(self, shadows: Shadow, server: Server) -> None:
+        runs: list[int] = []
+
+        async def poll(perpetual: Perpetual = Perpetual(every=HOUR, automatic=True)) -> None:
+            runs.append(1)
+
+        shadows.register(poll)
+        await shadows.strike(poll)
+        async with Worker(shadows) as worker, running(worker):
+            await until(lambda: worker._loop is not None and worker._loop._ear.listening)
+            await shadows.restore(poll)
+            await until(partial(has, runs, 1))
+        assert server.call("HLEN", f"{{{shadows.name}}}:dead") == 0
+        await shadows.cancel("poll")
+
     async def test_what_goes_wrong_is_tried_again(
         self, shadows: Shadow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

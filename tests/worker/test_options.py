@@ -172,3 +172,30 @@ async def test_what_is_not_given_is_as_soon_as_possible(shadows: Shadow) -> None
     async with Worker(shadows, None, 3, minimum_check_interval=None, scheduling_resolution=None) as worker:
         await worker.run_until_finished()
     assert await stands(execution, ExecutionState.COMPLETED)
+
+
+async def test_concurrency_may_be_set_before_it_is_opened(shadows: Shadow) -> None:
+    worker = Worker(shadows, concurrency=1)
+    worker.concurrency = 2
+    together = asyncio.Barrier(2)
+
+    async def task() -> None:
+        await together.wait()
+
+    for _ in range(2):
+        await shadows.add(task)()
+    async with worker:
+        await worker.run_until_finished()
+
+
+async def test_a_def_that_hands_on_a_coroutine_is_awaited(shadows: Shadow) -> None:
+    async def inner() -> str:
+        return "inner"
+
+    def task() -> Any:
+        return inner()
+
+    execution = await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        await worker.run_until_finished()
+    assert await execution.get_result(5) == "inner"

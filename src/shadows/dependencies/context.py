@@ -29,7 +29,7 @@ class Run:
     when_us: int
     """The instant that the run is for."""
     started_us: int
-    describe: Callable[[], "Execution[Any]"]
+    describe: Callable[["Run"], "Execution[Any]"]
     """Builds the execution for whoever asks for it: most tasks do not."""
     make_report: Callable[[], ProgressReport]
     """Begins the report of how far it has come, for whoever asks: most tasks do not."""
@@ -48,7 +48,7 @@ class Run:
     def execution(self) -> "Execution[Any]":
         """The execution that is being run: one object for all that ask."""
         if self._execution is None:
-            self._execution = self.describe()
+            self._execution = self.describe(self)
         return self._execution
 
     @property

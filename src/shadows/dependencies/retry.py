@@ -69,7 +69,7 @@ class Retry(FailureHandler["Retry"]):
         if delay < timedelta(0):
             raise ValueError(f"delay={delay!r}: a delay cannot be negative")
         self.attempts = attempts
-        self.delay = delay
+        self.delay: timedelta = delay
         self.attempt = 1
         self._on = on
         self._at_us: int | None = None

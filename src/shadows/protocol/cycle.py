@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,33 +162,33 @@ async def listen(
     return Heard(taken, woken)
 
 
-async def recover(store: Store, link: Link, worker: str, queues: Sequence[str]) -> list[Taken]:
-    """Everything that the server holds as this worker's own: what a lost reply may have carried."""
+async def recover(
+    store: Store, link: Link, worker: str, queues: Sequence[str], known: Container[str] = ()
+) -> list[Taken]:
+    """What the server holds as this worker's own, without the tokens `known`: what a lost reply may have carried.
+
+    It is looked up rather than read again, which would begin anew for how long each has been running.
+    """
     taken: list[Taken] = []
     for queue in queues:
-        start = b"0"
+        stream, start = store.keys.ready(queue), b"-"
         while True:
             try:
-                reply: list[list[Reply]] | None = await link.request(
-                    b"XREADGROUP",
-                    b"GROUP",
-                    b"g",
-                    worker,
-                    b"COUNT",
-                    MOST_ITEMS,
-                    b"STREAMS",
-                    store.keys.ready(queue),
-                    start,
+                pending: list[list[Reply]] = await link.request(
+                    b"XPENDING", stream, b"g", start, b"+", MOST_ITEMS, worker
                 )
             except ResponseError as error:
                 if not str(error).startswith(("WRONGTYPE", "NOGROUP")):
                     raise
-                reply = None  # nothing of ours is in a queue that somebody broke or removed
-            entries: list[Reply] = reply[0][1] if reply else []
-            taken += [_taken(queue, entry) for entry in entries]
-            if len(entries) < MOST_ITEMS:
+                break  # nothing of ours is in a queue that somebody broke or removed
+            for number, *_ in pending:
+                if f"{queue}/{number.decode()}" not in known:
+                    found: list[list[Reply]] = await link.request(b"XRANGE", stream, number, number)
+                    taken.append(_taken(queue, found[0] if found else [number, None]))
+            if len(pending) < MOST_ITEMS:
                 break
-            start = entries[-1][0]
+            instant, _, count = pending[-1][0].partition(b"-")
+            start = b"%b-%d" % (instant, int(count) + 1)
     return taken
 
 

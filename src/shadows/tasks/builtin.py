@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shadows.dependencies import CurrentExecution, CurrentShadow, CurrentWorker, Retry
+from shadows.dependencies import CurrentExecution, CurrentShadow, CurrentWorker, Retry, TaskLogger
 from shadows.execution import Execution
 from shadows.shadow import Shadow
 from shadows.worker import Worker
@@ -16,12 +16,13 @@ from shadows.worker import Worker
 
 async def trace(
     message: str,
+    logger: "logging.LoggerAdapter[logging.Logger]" = TaskLogger(),
     shadows: Shadow = CurrentShadow(),
     worker: Worker = CurrentWorker(),
     execution: Execution[Any] = CurrentExecution(),
 ) -> None:
     """Log a message, and how long it took from the instant the task was due until it ran here."""
-    logging.getLogger("shadows.task.trace").info(
+    logger.info(
         "%s key=%s shadow=%s worker=%s waited=%s",
         message,
         execution.key,
@@ -49,9 +50,9 @@ async def fail(
     )
 
 
-async def sleep(seconds: float) -> None:
+async def sleep(seconds: float, logger: "logging.LoggerAdapter[logging.Logger]" = TaskLogger()) -> None:
     """Keep a worker's slot for that long."""
-    logging.getLogger("shadows.task.sleep").info("sleeping seconds=%s", seconds)
+    logger.info("sleeping seconds=%s", seconds)
     await asyncio.sleep(seconds)
 
 

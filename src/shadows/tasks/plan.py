@@ -22,8 +22,9 @@ class Plan:
     """How one task is called: which arguments it takes, how they travel, and what is injected."""
 
     __slots__ = (
-        "_adapters", "_most", "_named", "_needed", "_offered", "_positional", "_rest", "_simple", "_spread", "automatic",
-        "behaviours", "function", "injected", "injects", "is_async", "logged", "name", "queue", "result_adapter", "signature", "wrapping",
+        "_adapters", "_most", "_named", "_needed", "_positional", "_rest", "_simple", "_spread", "automatic",
+        "behaviours", "function", "injected", "injects", "is_async", "logged", "name", "offered", "queue", "result_adapter",
+        "signature", "wrapping",
     )  # fmt: skip
 
     def __init__(self, function: Function, name: str, queue: str) -> None:
@@ -52,9 +53,9 @@ class Plan:
                 raise InvalidTask(
                     f"{name}: the injected parameter {parameter!r} is positional-only: move the / before it"
                 )
-        self._offered = _offered(self.signature, self.injected)
+        self.offered = _offered(self.signature, self.injected)
         self._check_dependencies()
-        offered = self._offered.parameters.values()
+        offered = self.offered.parameters.values()
         own = [p for p in offered if p.kind in _POSITIONAL]
         self._positional = tuple(p.name for p in own)
         self._named = {p.name for p in offered if p.kind in _BY_NAME}
@@ -112,7 +113,7 @@ class Plan:
         Raises:
             TypeError: they do not fit.
         """
-        given = self._offered.bind(*args, **kwargs)
+        given = self.offered.bind(*args, **kwargs)
         given.apply_defaults()
         named = dict(given.arguments)
         return {**named.pop(self._rest, {}), **named}
@@ -138,7 +139,7 @@ class Plan:
         seen: dict[Hashable, str] = {}
         for parameter, behaviour in self.behaviours:
             try:
-                behaviour.check(self._offered)
+                behaviour.check(self.offered)
             except ValueError as error:
                 raise InvalidTask(f"{self.name}: the parameter {parameter!r}: {error}") from None
             identity = behaviour.identity()
@@ -163,9 +164,9 @@ class Plan:
                 "(arguments behind it are passed by name)"
             )
         try:
-            self._offered.bind(*args, **kwargs)
+            self.offered.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.name}: {error}; its signature is {self.name}{self._offered}") from None
+            raise TypeError(f"{self.name}: {error}; its signature is {self.name}{self.offered}") from None
 
     def _lower(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         try:

@@ -23,25 +23,34 @@ if TYPE_CHECKING:
     from shadows.protocol.connection import Link
     from shadows.shadow import Shadow
 
+# Looking into an enum costs more than counting.
+_RELEASE, _FAILED, _CANCELLED, _RETRY, _NEXT = (
+    Kind.RELEASE,
+    Kind.FAILED,
+    Kind.CANCELLED,
+    Kind.RETRY,
+    Kind.NEXT,
+)
 _meters: "weakref.WeakSet[Meter]" = weakref.WeakSet()
 
 
 class Meter:
     """What one shadow's client, or one of its workers, tells."""
 
-    __slots__ = ("__weakref__", "counts", "name", "on", "worker")
+    __slots__ = ("__weakref__", "counts", "exporting", "name", "on", "worker")
 
     def __init__(self, name: str, worker: str = "") -> None:
         self.name = name
         self.worker = worker
         self.counts = metrics.counts(name, worker)
-        self.on = False
+        self.on = self.exporting = False
         """Whether anybody listened when that was last looked at: at the worker's start, and at every heartbeat."""
         _meters.add(self)
 
     def awake(self) -> bool:
         """Look whether anybody listens."""
-        self.on = on = metrics.listened_to() or export.exporting() or traces.tracer() is not None
+        self.exporting = exporting = export.exporting()
+        self.on = on = exporting or metrics.listened_to() or traces.tracer() is not None
         return on
 
     def sending(self, task: str, queue: str, key: str) -> "Telling":
@@ -119,11 +128,13 @@ class Running:
         self._tally = tally = meter.counts.tally(task, queue)
         tally.started += 1
         tally.running += 1
-        tally.redelivered += deliveries > 0
+        if deliveries:
+            tally.redelivered += 1
         if attempt == 1:  # the instant of a retry is not kept with its call
-            late = max(0, started_us - call.when_us) / 1e6
+            late = (started_us - call.when_us) / 1e6 if started_us > call.when_us else 0.0
             metrics.note(tally.punctuality, late)
-            self._sample(names.PUNCTUALITY, late)
+            if meter.exporting:
+                self._sample(names.PUNCTUALITY, late)
         self._span = None
         tracer = traces.tracer()
         if tracer is not None:
@@ -139,23 +150,27 @@ class Running:
     def ended(self, error: BaseException | None, outcome: Outcome | None) -> None:
         """It ended, with that error, and that is what follows: None where others run it now."""
         took = time.perf_counter() - self._began
-        tally, kind = self._tally, Kind.RELEASE if outcome is None else outcome.kind
+        tally, kind = self._tally, _RELEASE if outcome is None else outcome.kind
         tally.running -= 1
-        failed = (error is not None and not isinstance(error, asyncio.CancelledError)) or kind is Kind.FAILED
-        if kind is not Kind.RELEASE:
+        failed = (error is not None and not isinstance(error, asyncio.CancelledError)) or kind is _FAILED
+        if kind is not _RELEASE:
             tally.completed += 1
-            tally.failed += failed
-            tally.succeeded += not failed and kind is not Kind.CANCELLED
-            tally.retried += kind is Kind.RETRY
-            tally.perpetuated += kind is Kind.NEXT
+            if failed:
+                tally.failed += 1
+            elif kind is not _CANCELLED:
+                tally.succeeded += 1
+            if kind is _RETRY:
+                tally.retried += 1
+            elif kind is _NEXT:
+                tally.perpetuated += 1
             metrics.note(tally.duration, took)
-            self._sample(names.DURATION, took)
+            if self._meter.exporting:
+                self._sample(names.DURATION, took)
         if self._span is not None:
             self._span.ended(error if failed else None)
 
     def _sample(self, instrument: names.Instrument, value: float) -> None:
-        if export.exporting():
-            metrics.samples.append((instrument, self._meter.counts.labels(self._task, self._queue), value))
+        metrics.samples.append((instrument, self._meter.counts.labels(self._task, self._queue), value))
 
 
 def refresh() -> None:

@@ -60,6 +60,8 @@ class Automatic:
         return [plan for plan in self._shadow.plans() if plan.automatic] if self._enabled else []
 
     async def _begin(self, plan: Plan) -> None:
+        if self._shadow.strikes and self._shadow.strikes.forbid(plan, (), {}):
+            return  # it would be turned away each time: once it is restored, it is begun
         now_us = self._shadow.clock.now_us()
         start_us = plan.starts_us(now_us)
         when = None if start_us is None or start_us <= now_us else as_datetime(start_us)

@@ -188,11 +188,8 @@ class Loop:
     async def _hand_back(self) -> None:
         me = self._lease.incarnation
         try:
-            held = await recover(self._store, self._link, me, self._names())
-            known = self._jobs.keys() | {settlement.token for settlement in self._finished}
-            for taken in held:
-                if taken.token not in known:
-                    self._finished.append(Settlement(taken.token, taken.key, release()))
+            for taken in await recover(self._store, self._link, me, self._names(), self._known()):
+                self._finished.append(Settlement(taken.token, taken.key, release()))
             self._ear.heard.clear()
             while self._finished:
                 batch = self._next_batch()
@@ -293,10 +290,13 @@ class Loop:
 
     async def _compare(self) -> None:
         """Hear of what the server holds as ours and we do not: the reply that brought it was lost."""
-        held = await recover(self._store, self._link, self._lease.incarnation, self._names())
+        held = await recover(self._store, self._link, self._lease.incarnation, self._names(), self._known())
         self._compared = time.monotonic()
-        known = self._jobs.keys() | {settlement.token for settlement in self._finished}
-        self._ear.heard += [taken for taken in held if taken.token not in known]
+        self._ear.heard += held
+
+    def _known(self) -> set[str]:
+        """The tokens of what runs, or has ended and is to be settled."""
+        return self._jobs.keys() | {settlement.token for settlement in self._finished}
 
     def _pauses(self, taken: Taken) -> bool:
         return bool(self._paused) and not self._paused.isdisjoint((taken.token.partition("/")[0], "*"))

@@ -1,12 +1,12 @@
 """A worker's hooks: told when a run starts and ends, and when a task is given up. They change nothing of it."""
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shadows.dependencies.context import Run
 from shadows.dependencies.hooks import TaskOutcome
 from shadows.execution import Execution
 from shadows.protocol.outcomes import Kind, Outcome
@@ -29,26 +29,18 @@ class Hooks:
     on_end: OnEnd | None = None
     on_dead: OnDead | None = None
 
-    async def started(self, run: Run) -> None:
-        """A run is about to start."""
-        await _call("on_start", self.on_start, run.execution)
 
-    async def ended(self, run: Run, outcome: TaskOutcome) -> None:
-        """A run has ended."""
-        await _call("on_end", self.on_end, run.execution, outcome)
-
-    async def died(self, execution: Execution[Any], outcome: Outcome) -> None:
-        """An execution becomes a dead letter."""
-        reason = outcome.data.partition(b"/")[0].decode() if outcome.kind is Kind.DEAD else "failed"
-        await _call("on_dead", self.on_dead, execution, reason)
-
-
-async def _call(name: str, hook: Callable[..., object] | None, *arguments: object) -> None:
-    if hook is None:
-        return
+async def tell(name: str, hook: Callable[..., object], *arguments: object) -> None:
+    """Call a hook, and wait for it where it is async; a run that is cancelled meanwhile ends the hook alone."""
     try:
         answer = hook(*arguments)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:  # a hook looks on: what it does wrong is not the task's fault
+    except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt):
+        # A hook looks on: what it does wrong is not the task's fault, nor does it undo what has ended.
         logger.exception("hook failed hook=%s", name)
+
+
+def reason_of(outcome: Outcome) -> str:
+    """Why an execution is given up."""
+    return outcome.data.partition(b"/")[0].decode() if outcome.kind is Kind.DEAD else "failed"

@@ -1,7 +1,7 @@
 """What stands around the calls of one task on one worker: the task's own dependencies, and the worker's.
 
 Worked out once for each task, so that a run only follows it. The worker's come first and are closed last. Of the worker's
-behaviours those count whose kind the task does not have itself.
+behaviours those count whose kind the task does not have itself, and limits by an argument only where it has that.
 """
 
 import inspect
@@ -50,7 +50,7 @@ class Recipe:
     def __init__(self, plan: Plan, outer: Outer) -> None:
         self.plan = plan
         own = [one for _, one in plan.behaviours]
-        counting = {name: one for name, one in outer.items() if not _stands_back(one, own)}
+        counting = {name: one for name, one in outer.items() if not _stands_back(one, plan, own)}
         self._labels = {f"__outer_{number}": name for number, name in enumerate(counting)}
         self._stand_in = _stand_in(plan, dict(zip(self._labels, counting.values(), strict=True)))
         behaviours = [one for one in counting.values() if isinstance(one, Behaviour)] + own
@@ -93,10 +93,14 @@ class Recipe:
             yield injected
 
 
-def _stands_back(outer: Dependency[Any], own: Sequence[Behaviour[Any]]) -> bool:
-    """Whether a worker's behaviour is of a kind that the task has itself."""
+def _stands_back(outer: Dependency[Any], plan: Plan, own: Sequence[Behaviour[Any]]) -> bool:
+    """Whether a worker's behaviour is of a kind that the task has itself, or says nothing to it."""
     if not isinstance(outer, Behaviour):
         return False
+    try:
+        outer.check(plan.offered)
+    except ValueError:  # a limit by an argument that this task does not have
+        return True
     kinds = {type(outer)} | {kind for kind in type(outer).__mro__ if getattr(kind, "single", False)}
     return any(isinstance(one, kind) for one in own for kind in kinds)
 
@@ -104,8 +108,7 @@ def _stands_back(outer: Dependency[Any], own: Sequence[Behaviour[Any]]) -> bool:
 def _stand_in(plan: Plan, outer: Outer) -> Callable[..., Any]:
     """A function that asks for what the worker and the task ask for, the worker's first."""
 
-    def stand_in() -> None:
-        raise NotImplementedError
+    def stand_in() -> None: ...
 
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(name, kind, default=one) for name, one in outer.items()]

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -43,7 +44,7 @@ from shadows.telemetry.logs import log_ended, log_started
 
 from .followups import leave
 from .gate import Gate
-from .hooks import Hooks
+from .hooks import Hooks, reason_of, tell
 from .job import Job, Over, Stop
 from .progress import ProgressBoard
 from .quota import Quota
@@ -113,11 +114,12 @@ class Runner:
             outcome = await self._follow(job)
             if job.running is not None:
                 job.running.ended(job.error, outcome)
+            del job.run  # it knows the job: without the circle both are gone at once
         except Over as over:
             outcome = over.outcome
         if outcome is not None:
             if self._hooks.on_dead is not None and outcome.kind in (Kind.FAILED, Kind.DEAD):
-                await self._hooks.died(self._given_up(job), outcome)
+                await tell("on_dead", self._hooks.on_dead, self._given_up(job), reason_of(outcome))
             if job.unique_ms:
                 outcome = _keep_unique(outcome, job.unique_ms)
         return outcome
@@ -194,7 +196,7 @@ class Runner:
             job.attempt,
             job.call.when_us,
             job.started_us,
-            lambda: self._describe(job),
+            lambda run: self._describe(job, run),
             lambda: self._board.report(job.taken.token, job.taken.key),
         )
         current_run.set(job.run)
@@ -210,13 +212,20 @@ class Runner:
             shown = job.plan.shown(job.args, job.kwargs)
             log_started(logger, job.plan.name, shown, job.taken.key, job.attempt, self._worker.name)
         if self._hooks.on_start is not None:
-            await self._hooks.started(job.run)
+            await tell("on_start", self._hooks.on_start, job.run.execution)
         try:
+            if job.stop is not None:  # while `on_start` was told
+                raise asyncio.CancelledError(job.stop.value)  # noqa: TRY301 - as if the call had been reached
             job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
+            if job.stop is Stop.SHUTDOWN and not isinstance(raised, asyncio.CancelledError | Decision):
+                # What it makes of being cancelled for a shutdown is no failure of its own: others run it.
+                job.error = asyncio.CancelledError(job.stop.value)
+                job.error.__cause__ = raised
         if self._hooks.on_end is not None:
-            await self._hooks.ended(job.run, TaskOutcome(self._duration(job), job.result, job.error))
+            outcome = TaskOutcome(self._duration(job), job.result, job.error)
+            await tell("on_end", self._hooks.on_end, job.run.execution, outcome)
         if told:
             took = time.perf_counter() - began
             log_ended(logger, job.plan.name, job.taken.key, job.attempt, self._worker.name, took, job.error)
@@ -249,7 +258,7 @@ class Runner:
         outcome = None
         try:
             outcome = await self._ask(job)
-        except Exception as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
+        except (Exception, SystemExit, KeyboardInterrupt) as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
             job.error = broken
         job.run.ended = True
         if outcome is None or (job.run.next_run is not None and outcome.kind is Kind.NEXT):
@@ -354,8 +363,8 @@ class Runner:
         arguments = job.plan.named(job.args, job.kwargs)
         return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments)
 
-    def _duration(self, job: Job) -> Any:
-        return as_datetime(self._worker.now_us()) - as_datetime(job.started_us)
+    def _duration(self, job: Job) -> timedelta:
+        return timedelta(microseconds=self._worker.now_us() - job.started_us)
 
     def _record(self, job: Job, failure: Failure | None, result: object = None) -> bytes:
         if not self._records and failure is None:
@@ -380,7 +389,7 @@ class Runner:
             )
         )
 
-    def _describe(self, job: Job) -> Execution[Any]:
+    def _describe(self, job: Job, run: Run) -> Execution[Any]:
         execution = Execution[Any](
             self._shadow,
             job.taken.key,
@@ -394,10 +403,10 @@ class Runner:
             worker=self._worker.name,
             expires=as_datetime(job.call.expires_us) if job.call.expires_us else None,
             fence=fence_of(job.taken.token),
-            progress=job.run.progress,
+            progress=run.progress,
         )
         execution.started_at = as_datetime(job.started_us)
-        execution.then_run = lambda function, when, key, queue: leave(job.run, function, when, key, queue)
+        execution.then_run = lambda function, when, key, queue: leave(run, function, when, key, queue)
         return execution
 
     def _given_up(self, job: Job) -> Execution[Any]:

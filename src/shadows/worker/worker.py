@@ -141,7 +141,7 @@ class Worker:
         self.meter = Meter(shadows.name, self.name)
         self._concurrency = _check_number("concurrency", concurrency)
         self.dependencies = outer_dependencies(
-            load_member(dependencies) if isinstance(dependencies, str) else dependencies
+            load_member(dependencies) if isinstance(dependencies, str) and dependencies else dependencies
         )
         self.fallback_task = _checked_fallback(fallback_task)
         self._threads = threads
@@ -454,7 +454,7 @@ def _check_number(parameter: str, number: int) -> int:
 
 
 def _checked_fallback(given: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
-    if given is None:
+    if given is None or given == "":
         return None
     function = check_function(load_member(given) if isinstance(given, str) else given)
     Plan(function, "fallback_task", DEFAULT_QUEUE)  # what it asks for is checked here

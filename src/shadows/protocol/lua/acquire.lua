@@ -25,12 +25,12 @@ end
 local function debounced(name, who, passed)         -- until when the name has to be quiet; nothing where who is a newcomer
   local instant, other = (call('HGET', permits, '\3' .. name) or ''):match('^(%d+)/(.*)$')
   if other == who then return tonumber(instant) end
-  return not other and listed(passed, 'd/' .. name) and 0 or nil
+  if not other and listed(passed, 'd/' .. name) then return 0 end
 end
 -- What waits to be the debounced one gives way to a newer one: at once, or when it asks.
-local function supersede(name, key)
+local function supersede(name)
   local before = (call('HGET', permits, '\3' .. name) or ''):match('^%d+/([^%z]*)')
-  local passed = before and before ~= key and call('HGET', held, '~' .. before)
+  local passed = before and call('HGET', held, '~' .. before)
   if not (passed and listed(passed, 'd/' .. name)) then return end
   local mark = call('HGET', live, before)
   if mark and mark:sub(1, 1) == '~' then
@@ -115,14 +115,16 @@ for _ = 1, n do
       if wait_until then                            -- its place in each window is taken: it comes back at that instant
         for c = first, last, 5 do
           local need, name, amount, window = ARGV[c], ARGV[c + 1], tonumber(ARGV[c + 2]), tonumber(ARGV[c + 3])
-          if need == 'rate' and not listed(granted, 'r/' .. name .. '/' .. amount) then
+          if need == 'rate' then
             local open
             passed, open = reserve_slot(passed, name .. '/' .. amount, amount, window)
             wait_until = math.max(wait_until, open)
-          elseif need == 'debounce' and not listed(granted, 'd/' .. name) and not debounced(name, who, passed) then
-            supersede(name, key)
-            call('HSET', permits, '\3' .. name, now + window .. '/' .. who)
-            call('ZADD', windows, now + window + 86400000, 'd/' .. name)
+          elseif need == 'debounce' then
+            local quiet = debounced(name, who, passed)
+            if not quiet then supersede(name) end
+            quiet = math.max(now, quiet or now + window)
+            call('HSET', permits, '\3' .. name, quiet .. '/' .. who)
+            call('ZADD', windows, quiet + 86400000, 'd/' .. name)
             if not listed(passed, 'd/' .. name) then passed = passed .. '\0d/' .. name end
           end
         end

@@ -145,7 +145,7 @@ if lease and not (' ' .. paused):find(' * ', 1, true) then
         taken[#taken + 1] = entries
         take = take - #entries
         if listening then
-          for _, item in ipairs(entries) do tell('running', item[2][2] or '') end
+          for _, item in ipairs(entries) do tell('running', item[2][2]) end
         end
       end
     end

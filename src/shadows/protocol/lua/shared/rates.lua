@@ -10,7 +10,7 @@ local function place_of(passed, slots)
   local slot, instant = passed:match('^(%d+)/(%d+)', at + #slots + 4)
   return slot, tonumber(instant)
 end
-local function turns(slots) return tonumber(call('HGET', permits, '\1' .. slots) or 0) or 0 end
+local function turns(slots) return tonumber(call('HGET', permits, '\1' .. slots)) or 0 end
 local function next_slot(slots, amount)
   local slot = turns(slots) % amount
   return slot, math.max(score('r/' .. slots .. '/' .. slot), score('q/' .. slots .. '/' .. slot))
@@ -27,7 +27,7 @@ local function reserve_slot(passed, slots, amount, window)
   else
     open = score('r/' .. slots .. '/' .. slot)
     if open <= now then return passed, instant end
-    if instant <= open - window then open = math.max(open, score('q/' .. slots .. '/' .. slot)) end
+    if instant < open - window then open = math.max(open, score('q/' .. slots .. '/' .. slot)) end
     passed = passed:gsub('%zr/[^%z]*', function(claim) return claim:find('\0r/' .. slots .. '\1', 1, true) and '' end)
   end
   local queue = 'q/' .. slots .. '/' .. slot

@@ -1,0 +1,190 @@
+"""Defects that a second hostile reader proved, each as a promise."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shadows import (
+    CompletionHandler,
+    Disposition,
+    Execution,
+    ExecutionState,
+    Retry,
+    Shadow,
+    TaskOutcome,
+    Worker,
+)
+from tests.support.servers import Server
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def shadows(name: str, url: str) -> AsyncIterator[Shadow]:
+    async with Shadow(name, url) as shadows:
+        yield shadows
+
+
+@pytest.mark.parametrize("value", [(1, [2]), [1], Decimal("sNaN")])
+async def test_a_strike_whose_value_has_no_hash_ends_no_worker(
+    shadows: Shadow, name: str, url: str, value: object
+) -> None:
+    async def task(x: object) -> None: ...
+
+    shadows.register(task)
+    async with Worker(shadows) as worker, Shadow(name, url) as operator:
+        working = asyncio.create_task(worker.run_forever())
+        await operator.strike("task", "x", "==", value)
+        await until(lambda: len(shadows.strikes) == 1)
+        execution = await shadows.add(task)(1)
+        await until(lambda: _ended(execution))
+        worker.stop()
+        await working
+    assert execution.state is ExecutionState.COMPLETED
+
+
+async def test_a_strike_whose_value_has_no_hash_strikes(shadows: Shadow) -> None:
+    async def task(x: object) -> None:
+        raise NotImplementedError
+
+    await shadows.strike(task, "x", "==", (1, [2]))
+    assert (await shadows.add(task)((1, [2]))).disposition is Disposition.STRUCK
+
+
+class TestHooks:
+    @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+    @pytest.mark.parametrize("hook", ["on_start", "on_end", "on_dead"])
+    async def test_whatever_they_raise_changes_nothing(
+        self, shadows: Shadow, hook: str, error: type[BaseException]
+    ) -> None:
+        def raises(*_: object) -> None:
+            raise error
+
+        async def succeed() -> None: ...
+
+        async def fail() -> None:
+            raise ValueError
+
+        executions = [await shadows.add(succeed)(), await shadows.add(fail)()]
+        async with Worker(shadows, **{hook: raises}) as worker:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await worker.run_until_finished()
+        states = [(await execution.sync()).state for execution in executions]
+        assert states == [ExecutionState.COMPLETED, ExecutionState.FAILED]
+
+    @pytest.mark.parametrize("hook", ["on_end", "on_dead"])
+    async def test_one_that_hangs_does_not_undo_what_has_ended(self, shadows: Shadow, hook: str) -> None:
+        told = asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            told.set()
+            await asyncio.Event().wait()
+
+        async def fail() -> None:
+            raise ValueError
+
+        execution = await shadows.add(fail)()
+        async with Worker(shadows, grace=timedelta(0), **{hook: hang}) as worker:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            working = asyncio.create_task(worker.run_forever())
+            await told.wait()
+            worker.stop()
+            await working
+        assert (await execution.sync()).state is ExecutionState.FAILED
+
+    async def test_a_run_that_is_stopped_while_its_start_is_told_does_not_begin(
+        self, shadows: Shadow
+    ) -> None:
+        told = asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            told.set()
+            await asyncio.Event().wait()
+
+        async def task() -> None:
+            raise NotImplementedError
+
+        execution = await shadows.add(task)()
+        async with Worker(shadows, grace=timedelta(0), on_start=hang) as worker:
+            working = asyncio.create_task(worker.run_forever())
+            await told.wait()
+            worker.stop()
+            await working
+        assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_a_behaviour_that_ends_the_process_ends_its_task_alone(shadows: Shadow) -> None:
+    class Exits(CompletionHandler["Exits"]):
+        async def on_complete(self, execution: Execution[Any], outcome: TaskOutcome) -> bool:
+            raise SystemExit(3)
+
+    async def task(exits: Exits = Exits()) -> None: ...
+
+    execution = await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        await worker.run_until_finished()
+    assert (await execution.sync()).error == "SystemExit: 3"
+
+
+@pytest.mark.parametrize("retries", [1, 5])
+async def test_what_a_task_raises_as_the_worker_cancels_it_for_a_shutdown_is_no_failure(
+    shadows: Shadow, retries: int
+) -> None:
+    runs = 0
+
+    async def task(retry: Retry = Retry(attempts=retries)) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise RuntimeError("cannot roll back: the connection is busy") from None
+
+    execution = await shadows.add(task)()
+    async with Worker(shadows, grace=timedelta(0)) as worker:
+        working = asyncio.create_task(worker.run_forever())
+        await until(lambda: runs)
+        worker.stop()
+        await working
+    async with Worker(shadows) as worker:
+        await worker.run_until_finished()
+    assert (await execution.sync()).state is ExecutionState.COMPLETED
+    assert (runs, execution.attempt) == (2, 1)
+
+
+async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_lease(
+    shadows: Shadow, server: Server
+) -> None:
+    leases = f"{{{shadows.name}}}:leases"
+    async with Worker(shadows) as worker:
+        lease = worker._lease
+        assert lease is not None
+        expired, told = lease._expired, list[str]()
+
+        def tell(workers: list[str]) -> None:
+            told.extend(workers)
+            expired(workers)
+
+        lease._expired = tell
+        server.call("ZADD", leases, 1, "another")
+        lease._heard_ms -= 16_000  # more than half of the lease's thirty seconds
+        for _ in range(2):
+            await asyncio.to_thread(lease._beat)
+            assert told == []
+        lease._judges_from -= 30
+        await asyncio.to_thread(lease._beat)
+        await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+async def _ended(execution: Execution[Any]) -> bool:
+    return (await execution.sync()).state in _ENDED
+
+
+_ENDED = {
+    ExecutionState.COMPLETED,
+    ExecutionState.FAILED,
+    ExecutionState.CANCELLED,
+    ExecutionState.EXPIRED,
+}
