@@ -139,12 +139,9 @@ class _Asked:
         for claim in self.wish.claims:
             if claim.need is Need.RATE:
                 self.wait_until = max(self.wait_until, Rate(ground, claim).reserve(self.passed))
-            elif claim.need is Need.DEBOUNCE:
-                until = self._quiet_until(claim)
-                if until is None:
-                    self._supersede(claim.name)
-                    until = ground.now + claim.window_ms
-                until = int(max(until, ground.now))
+            elif claim.need is Need.DEBOUNCE and self._quiet_until(claim) is None:
+                self._supersede(claim.name)
+                until = ground.now + claim.window_ms
                 ground.counters[f"\3{claim.name}"] = f"{until}/{who}"
                 ground.windows[f"d/{claim.name}"] = until + DAY
                 if f"d/{claim.name}" not in self.passed:
@@ -291,6 +288,10 @@ def _forget(ground: Ground, window: str) -> None:
     elif kind == "c/":
         ground.counters.pop(f"\2{name}", None)
     elif kind == "d/":
+        key = ground.counters.get(f"\3{name}", "").partition("/")[2].partition("\0")[0]
+        if window in ground.passed.get(key, ()):
+            ground.windows[window] = ground.now + DAY
+            return
         ground.counters.pop(f"\3{name}", None)
     elif kind in ("r/", "q/"):
         slots, _, slot = name.rpartition("/")

@@ -119,12 +119,10 @@ for _ = 1, n do
             local open
             passed, open = reserve_slot(passed, name .. '/' .. amount, amount, window)
             wait_until = math.max(wait_until, open)
-          elseif need == 'debounce' then
-            local quiet = debounced(name, who, passed)
-            if not quiet then supersede(name) end
-            quiet = math.max(now, quiet or now + window)
-            call('HSET', permits, '\3' .. name, quiet .. '/' .. who)
-            call('ZADD', windows, quiet + 86400000, 'd/' .. name)
+          elseif need == 'debounce' and not debounced(name, who, passed) then
+            supersede(name)
+            call('HSET', permits, '\3' .. name, now + window .. '/' .. who)
+            call('ZADD', windows, now + window + 86400000, 'd/' .. name)
             if not listed(passed, 'd/' .. name) then passed = passed .. '\0d/' .. name end
           end
         end
