@@ -14,7 +14,7 @@ for _, window in ipairs(old) do
   if kind == 'c/' then call('HDEL', permits, '\2' .. name) end
   local waits = false
   if kind == 'd/' then
-    local key = (call('HGET', permits, '\3' .. name) or ''):match('^%d+/([^%z]*)')
+    local key = call('HGET', permits, '\3' .. name)
     waits = key and ((call('HGET', held, '~' .. key) or '') .. '\0'):find('\0d/' .. name .. '\0', 1, true)
     if not waits then call('HDEL', permits, '\3' .. name) end
   end
