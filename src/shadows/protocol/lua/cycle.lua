@@ -30,7 +30,7 @@ while i < first_queue do
   local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
   local answer, beyond = 'B', i + 5
   local sound_followers = true
-  while beyond < first_queue and ARGV[beyond] == '' do  -- its followers: all of them can be scheduled, or none is
+  while ARGV[beyond] == '' do                       -- its followers: all of them can be scheduled, or none is
     sound_followers = sound_followers and tonumber(ARGV[beyond + 3]) and good(ARGV[beyond + 2])
     beyond = beyond + 5
   end
