@@ -1,7 +1,7 @@
 """Defects that a second hostile reader proved, each as a promise."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,11 +13,14 @@ from shadows import (
     Disposition,
     Execution,
     ExecutionState,
+    RateLimit,
     Retry,
+    RetryAfter,
     Shadow,
     TaskOutcome,
     Worker,
 )
+from shadows.testing import ControlledClock
 from tests.support.servers import Server
 from tests.support.waiting import until
 
@@ -176,6 +179,84 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         lease._judges_from -= 30
         await asyncio.to_thread(lease._beat)
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+class TestBegun:
+    """What was started once: a shutdown, a retry or its worker's death is not the end of it."""
+
+    @pytest.fixture
+    def clock(self) -> ControlledClock:
+        return ControlledClock()
+
+    @pytest.fixture
+    async def shadows(self, name: str, url: str, clock: ControlledClock) -> AsyncIterator[Shadow]:
+        async with Shadow(name, url, clock=clock) as shadows:
+            yield shadows
+
+    @pytest.mark.parametrize("way", ["shutdown", "retry", "release"])
+    async def test_a_rate_that_drops_has_it_wait(
+        self, shadows: Shadow, clock: ControlledClock, way: str
+    ) -> None:
+        runs = 0
+
+        async def task(
+            rate: RateLimit = RateLimit(1, per=timedelta(minutes=1), drop=True),
+            retry: Retry = Retry(attempts=2),
+        ) -> None:
+            nonlocal runs
+            runs += 1
+            if runs == 1:
+                await _end_in(way)
+
+        execution = await shadows.add(task)()
+        await _stop_during_the_first(shadows, way, lambda: runs == 1)
+        async with Worker(shadows) as worker:
+            working = asyncio.create_task(worker.run_until_finished())
+            await until(lambda: _stands(execution, ExecutionState.SCHEDULED))
+            await clock.advance(minutes=1)
+            await working
+        assert (await execution.sync()).state is ExecutionState.COMPLETED
+        assert runs == 2
+
+    @pytest.mark.parametrize("way", ["shutdown", "retry", "release"])
+    async def test_it_does_not_expire(self, shadows: Shadow, clock: ControlledClock, way: str) -> None:
+        runs = 0
+
+        async def task(retry: Retry = Retry(attempts=2)) -> None:
+            nonlocal runs
+            if not runs:
+                await clock.advance(minutes=2)
+            runs += 1
+            if runs == 1:
+                await _end_in(way)
+
+        execution = await shadows.add(task, expires=timedelta(minutes=1))()
+        await _stop_during_the_first(shadows, way, lambda: runs == 1)
+        async with Worker(shadows) as worker:
+            await worker.run_until_finished()
+        assert (await execution.sync()).state is ExecutionState.COMPLETED
+        assert runs == 2
+
+
+async def _end_in(way: str) -> None:
+    if way == "retry":
+        raise ValueError
+    if way == "release":
+        raise RetryAfter(timedelta(0))
+    await asyncio.Event().wait()
+
+
+async def _stop_during_the_first(shadows: Shadow, way: str, started: Callable[[], bool]) -> None:
+    if way == "shutdown":
+        async with Worker(shadows, grace=timedelta(0)) as worker:
+            working = asyncio.create_task(worker.run_forever())
+            await until(started)
+            worker.stop()
+            await working
+
+
+async def _stands(execution: Execution[Any], state: ExecutionState) -> bool:
+    return (await execution.sync()).state is state
 
 
 async def _ended(execution: Execution[Any]) -> bool:

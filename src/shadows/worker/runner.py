@@ -162,7 +162,8 @@ class Runner:
 
     def _expire(self, job: Job) -> None:
         """What was to be started by an instant that has passed is not started."""
-        if job.call.expires_us and self._worker.now_us() >= job.call.expires_us:
+        begun = job.attempt > 1 or job.deliveries > 0 or job.call.begun
+        if job.call.expires_us and not begun and self._worker.now_us() >= job.call.expires_us:
             logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
             raise Over(expired(self._record(job, None)))
 
@@ -252,7 +253,7 @@ class Runner:
                 case Stop.LEASE_LOST:
                     return None
                 case Stop.SHUTDOWN:
-                    return release()
+                    return _begun(job, release())
                 case _:
                     return cancelled(self._record(job, None))
         outcome = None
@@ -263,6 +264,8 @@ class Runner:
         job.run.ended = True
         if outcome is None or (job.run.next_run is not None and outcome.kind is Kind.NEXT):
             outcome = self._plain(job)
+        if outcome.kind is Kind.RELEASE:
+            outcome = _begun(job, outcome)
         outcome = await self._with_followers(job, outcome)
         return outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
 
@@ -361,7 +364,7 @@ class Runner:
 
     def _asking(self, job: Job) -> Asking:
         arguments = job.plan.named(job.args, job.kwargs)
-        return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments)
+        return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments, job.call.begun)
 
     def _duration(self, job: Job) -> timedelta:
         return timedelta(microseconds=self._worker.now_us() - job.started_us)
@@ -424,6 +427,11 @@ class Runner:
             attempt=job.attempt,
             worker=self._worker.name,
         )
+
+
+def _begun(job: Job, released: Outcome) -> Outcome:
+    """What is handed back after its start: it was started in time, whenever it runs again."""
+    return replace(released, data=encode_call(replace(job.call, begun=True)))
 
 
 def _keep_unique(outcome: Outcome, ms: int) -> Outcome:
