@@ -5,7 +5,7 @@ import pytest
 from shadows.protocol.acquire import Admission, Claim, Need
 from shadows.protocol.cycle import Taken
 from shadows.protocol.execution import Stand
-from shadows.protocol.outcomes import completed
+from shadows.protocol.outcomes import completed, failed
 from tests.protocol.bench import LEASE_MS, Bench
 
 
@@ -289,3 +289,18 @@ def test_a_full_server_still_hands_out(bench: Bench) -> None:
 def test_a_caller_who_does_not_know_all_queues_learns_of_them(bench: Bench) -> None:
     with bench.knowing("mail"):
         assert bench.raw("tidy", bench.instant, "w", "") == ["QUEUES"]
+
+
+def test_a_dead_letter_is_kept_for_thirty_days(bench: Bench) -> None:
+    bench.add("a", "b")
+    first, second = bench.take()
+    bench.cycle(settle=[(first, failed())])
+    bench.instant += 1
+    bench.cycle(settle=[(second, failed())])
+    bench.instant += 30 * 24 * 3600 * 1000 - 2
+    bench.tidy()
+    assert len(bench.dead()) == 2
+    bench.instant += 1
+    bench.tidy()
+    assert list(bench.dead()) == [second.token]
+    assert bench.ask("ZRANGE", "dead:at", 0, -1) == [second.token]

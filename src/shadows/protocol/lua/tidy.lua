@@ -1,5 +1,6 @@
--- What a living worker does for the shadow now and then: forgets windows that are over, hands out permits that are free.
--- keys: queues due parked live permits held waiting windows producers
+-- What a living worker does for the shadow now and then: forgets windows that are over and dead letters of more than
+-- 30 days ago, hands out permits that are free.
+-- keys: queues due parked live permits held waiting windows producers dead dead:at
 -- with: time streams events permits rates
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning)
@@ -30,6 +31,12 @@ for _, window in ipairs(old) do
   else
     call('ZREM', windows, window)
   end
+end
+
+local aged = call('ZRANGEBYSCORE', dead_at, '-inf', now - 2592000000, 'LIMIT', 0, 200)
+if #aged > 0 then
+  call('ZREM', dead_at, unpack(aged))
+  call('HDEL', dead, unpack(aged))
 end
 
 local count = nil                                   -- NAME -> how many tokens hold it, once somebody waits for one
