@@ -28,6 +28,10 @@ def test_the_fixtures_and_tests_pass(tmp_path: Path) -> None:
 def test_time_is_travelled(tmp_path: Path) -> None:
     (tmp_path / "travel.py").write_text(TRAVEL)
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "travel.py")], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, str(tmp_path / "travel.py")],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
