@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -90,7 +90,7 @@ class Fleet:
         (self.notes.parent / "go").touch()
 
     @asynccontextmanager
-    async def running(self, supervisor: Supervisor) -> AsyncIterator[asyncio.Task[tuple[int, str]]]:
+    async def running(self, supervisor: Supervisor) -> AsyncGenerator[asyncio.Task[tuple[int, str]]]:
         """While it runs; it is stopped at the end where the test did not."""
         task = asyncio.create_task(supervisor.run())
         try:
@@ -244,7 +244,7 @@ async def test_what_fails_later_is_tried_again_until_it_works(
     async with fleet.running(supervisor):
         await until(lambda: named(shadow, "hand"), PATIENCE)
         (tmp_path / "fleet_tasks.py").write_text("raise OSError('half written')")
-        os.kill(*pids(supervisor), signal.SIGKILL)
+        os.kill(pids(supervisor).pop(), signal.SIGKILL)
         await until(lambda: caplog.text.count("half written") > 1, PATIENCE)
         (tmp_path / "fleet_tasks.py").write_text(TASKS)
         await shadow.add("note")("again")
@@ -358,7 +358,7 @@ async def test_health_and_metrics_are_those_of_all_processes(fleet: Fleet, shado
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = {"healthcheck_port": port, "metrics_port": port, "bind": "127.0.0.1"}
+    options: dict[str, Any] = {"healthcheck_port": port, "metrics_port": port, "bind": "127.0.0.1"}
     supervisor = Supervisor(fleet.orders(**options), 2, "hand")
 
     async def completed() -> float:
