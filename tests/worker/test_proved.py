@@ -181,6 +181,35 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
 
 
+@pytest.mark.parametrize("way", ["read", "comparison"])
+async def test_what_an_incarnation_was_given_that_is_gone_is_not_started_by_the_next(
+    shadows: Shadow, server: Server, way: str
+) -> None:
+    async def task() -> None:
+        raise NotImplementedError
+
+    leases, stream = (f"{{{shadows.name}}}:{key}" for key in ("leases", "ready:default"))
+    await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        loop, lease = worker._loop, worker._lease
+        assert loop is not None
+        assert lease is not None
+        if way == "comparison":
+            server.call("XREADGROUP", "GROUP", "g", lease.incarnation, "STREAMS", stream, ">")
+            comparing = asyncio.create_task(loop._compare())
+            await asyncio.sleep(0)  # it has asked
+            lease.incarnation = "another"
+            loop.lease_lost()
+            await comparing
+        else:
+            loop._ear.listen(lease.incarnation, ["default"], 1)
+            await until(lambda: loop._ear.heard)
+            lease.incarnation = "another"
+        server.call("ZADD", leases, "9" * 15, "another")
+        assert (await loop._cycle(0)).leased
+        assert not loop._jobs
+
+
 class TestBegun:
     """What was started once: a shutdown, a retry or its worker's death is not the end of it."""
 

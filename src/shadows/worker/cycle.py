@@ -225,8 +225,8 @@ class Loop:
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
-        heard = self._ear.take()
         me, again = self._lease.incarnation, self._adrift
+        heard = self._ear.take(me)
         try:
             cycled = await self._request(me, settling, take)
         except BaseException:
@@ -290,9 +290,10 @@ class Loop:
 
     async def _compare(self) -> None:
         """Hear of what the server holds as ours and we do not: the reply that brought it was lost."""
-        held = await recover(self._store, self._link, self._lease.incarnation, self._names(), self._known())
+        me = self._lease.incarnation
+        held = await recover(self._store, self._link, me, self._names(), self._known())
         self._compared = time.monotonic()
-        self._ear.heard += held
+        self._ear.hear(me, held)
 
     def _known(self) -> set[str]:
         """The tokens of what runs, or has ended and is to be settled."""
