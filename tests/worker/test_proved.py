@@ -13,9 +13,11 @@ from shadows import (
     Disposition,
     Execution,
     ExecutionState,
+    Perpetual,
     RateLimit,
     Retry,
     RetryAfter,
+    ServerUnreachable,
     Shadow,
     TaskOutcome,
     Worker,
@@ -179,6 +181,33 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         lease._judges_from -= 30
         await asyncio.to_thread(lease._beat)
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+class TestUntilFinished:
+    async def poll(
+        self, perpetual: Perpetual = Perpetual(every=timedelta(hours=1), automatic=True)
+    ) -> None: ...
+
+    async def test_the_chains_that_others_start_are_not_waited_for(self, shadows: Shadow) -> None:
+        shadows.register(self.poll)
+        async with Worker(shadows) as worker:
+            await worker.run_until_finished()
+        async with Worker(shadows, schedule_automatic_tasks=False) as worker:
+            await asyncio.wait_for(worker.run_until_finished(), 5)
+        await shadows.cancel("poll")
+
+    async def test_a_server_that_is_away_as_the_end_is_looked_for_is_waited_for(
+        self, shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(_: object) -> int:
+            monkeypatch.undo()
+            raise ServerUnreachable("gone for a moment")
+
+        shadows.register(self.poll)
+        async with Worker(shadows) as worker:
+            monkeypatch.setattr(worker._automatic, "resting", away)
+            await worker.run_until_finished()
+        await shadows.cancel("poll")
 
 
 @pytest.mark.parametrize("way", ["read", "comparison"])

@@ -143,6 +143,8 @@ class Loop:
                     await self._compare()
                 asked = self._free()
                 cycled = await self._cycle(asked)
+                resting = not (self._jobs or self._finished or self._ear.heard)
+                done = resting and (self._stopping or await finished(cycled))
             except (RedisError, OSError) as error:
                 if isinstance(error, ResponseError | ServerUnsupported) and not _heals(error):
                     raise
@@ -158,9 +160,7 @@ class Loop:
             pause = FIRST_PAUSE
             if self._stopping and self._given_up():
                 return await self._end_listening()
-            if not (self._jobs or self._finished or self._ear.heard) and (
-                self._stopping or await finished(cycled)
-            ):
+            if done:
                 return await self._end_listening()
             await self._rest(cycled, asked)
 
