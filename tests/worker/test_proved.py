@@ -13,9 +13,11 @@ from shadows import (
     Disposition,
     Execution,
     ExecutionState,
+    Perpetual,
     RateLimit,
     Retry,
     RetryAfter,
+    ServerUnreachable,
     Shadow,
     TaskOutcome,
     Worker,
@@ -179,6 +181,62 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         lease._judges_from -= 30
         await asyncio.to_thread(lease._beat)
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+class TestUntilFinished:
+    async def poll(
+        self, perpetual: Perpetual = Perpetual(every=timedelta(hours=1), automatic=True)
+    ) -> None: ...
+
+    async def test_the_chains_that_others_start_are_not_waited_for(self, shadows: Shadow) -> None:
+        shadows.register(self.poll)
+        async with Worker(shadows) as worker:
+            await worker.run_until_finished()
+        async with Worker(shadows, schedule_automatic_tasks=False) as worker:
+            await asyncio.wait_for(worker.run_until_finished(), 5)
+        await shadows.cancel("poll")
+
+    async def test_a_server_that_is_away_as_the_end_is_looked_for_is_waited_for(
+        self, shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(_: object) -> int:
+            monkeypatch.undo()
+            raise ServerUnreachable("gone for a moment")
+
+        shadows.register(self.poll)
+        async with Worker(shadows) as worker:
+            monkeypatch.setattr(worker._automatic, "resting", away)
+            await worker.run_until_finished()
+        await shadows.cancel("poll")
+
+
+@pytest.mark.parametrize("way", ["read", "comparison"])
+async def test_what_an_incarnation_was_given_that_is_gone_is_not_started_by_the_next(
+    shadows: Shadow, server: Server, way: str
+) -> None:
+    async def task() -> None:
+        raise NotImplementedError
+
+    leases, stream = (f"{{{shadows.name}}}:{key}" for key in ("leases", "ready:default"))
+    await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        loop, lease = worker._loop, worker._lease
+        assert loop is not None
+        assert lease is not None
+        if way == "comparison":
+            server.call("XREADGROUP", "GROUP", "g", lease.incarnation, "STREAMS", stream, ">")
+            comparing = asyncio.create_task(loop._compare())
+            await asyncio.sleep(0)  # it has asked
+            lease.incarnation = "another"
+            loop.lease_lost()
+            await comparing
+        else:
+            loop._ear.listen(lease.incarnation, ["default"], 1)
+            await until(lambda: loop._ear.heard)
+            lease.incarnation = "another"
+        server.call("ZADD", leases, "9" * 15, "another")
+        assert (await loop._cycle(0)).leased
+        assert not loop._jobs
 
 
 class TestBegun:

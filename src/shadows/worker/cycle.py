@@ -143,6 +143,8 @@ class Loop:
                     await self._compare()
                 asked = self._free()
                 cycled = await self._cycle(asked)
+                resting = not (self._jobs or self._finished or self._ear.heard)
+                done = resting and (self._stopping or await finished(cycled))
             except (RedisError, OSError) as error:
                 if isinstance(error, ResponseError | ServerUnsupported) and not _heals(error):
                     raise
@@ -158,9 +160,7 @@ class Loop:
             pause = FIRST_PAUSE
             if self._stopping and self._given_up():
                 return await self._end_listening()
-            if not (self._jobs or self._finished or self._ear.heard) and (
-                self._stopping or await finished(cycled)
-            ):
+            if done:
                 return await self._end_listening()
             await self._rest(cycled, asked)
 
@@ -225,8 +225,8 @@ class Loop:
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
-        heard = self._ear.take()
         me, again = self._lease.incarnation, self._adrift
+        heard = self._ear.take(me)
         try:
             cycled = await self._request(me, settling, take)
         except BaseException:
@@ -290,9 +290,10 @@ class Loop:
 
     async def _compare(self) -> None:
         """Hear of what the server holds as ours and we do not: the reply that brought it was lost."""
-        held = await recover(self._store, self._link, self._lease.incarnation, self._names(), self._known())
+        me = self._lease.incarnation
+        held = await recover(self._store, self._link, me, self._names(), self._known())
         self._compared = time.monotonic()
-        self._ear.heard += held
+        self._ear.hear(me, held)
 
     def _known(self) -> set[str]:
         """The tokens of what runs, or has ended and is to be settled."""
