@@ -31,7 +31,7 @@ from shadows.protocol.cycle import (
     cycle,
     recover,
 )
-from shadows.protocol.outcomes import Outcome, cancelled, failed, release
+from shadows.protocol.outcomes import Outcome, cancelled, failed, release, started
 from shadows.shadow import Shadow
 
 from .ear import Ear
@@ -228,7 +228,8 @@ class Loop:
         me, again = self._lease.incarnation, self._adrift
         heard = self._ear.take(me)
         try:
-            cycled = await self._request(me, settling, take)
+            told = [Settlement(taken.token, taken.key, started()) for taken in heard if taken.readable]
+            cycled = await self._request(me, [*settling, *told], take)
         except BaseException:
             if me == self._lease.incarnation:
                 self._ear.heard[:0] = heard
@@ -236,7 +237,7 @@ class Loop:
         self.cycled_at = time.monotonic()
         if cycled.strikes != self._shadow.strikes.version:  # where this fails, the reply counts as lost
             await self._shadow.strikes.refresh(cycled.strikes)
-        for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
+        for settlement, verdict in zip(settling, cycled.verdicts, strict=False):
             self._finished.popleft()
             self._board.ended(settlement.token, settlement.key)
             if verdict is Verdict.BAD and settlement.outcome.refused is not None:
