@@ -768,7 +768,10 @@ def test_who_has_had_its_quiet_needs_no_more_of_it_when_it_waits_on(bench: Bench
     bench.acquire(first, debounce(window=200), rate())
     bench.instant += 200
     assert bench.acquire(second, rate()) is GRANTED
+    window = bench.scores("windows")["d/last"]
     assert bench.acquire(again(bench, "a"), debounce(window=200), rate()) is ASIDE
+    assert bench.hash("held")["~a"].split("\0").count("d/last") == 1
+    assert bench.scores("windows")["d/last"] == window
     bench.instant += 100
     assert bench.acquire(again(bench, "a"), debounce(window=200), rate()) is GRANTED
 
