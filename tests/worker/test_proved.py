@@ -22,7 +22,10 @@ from shadows import (
     TaskOutcome,
     Worker,
 )
+from shadows.payload.call import Call
 from shadows.testing import ControlledClock
+from shadows.worker import unknown as unknown_module
+from shadows.worker.unknown import Unknown
 from tests.support.servers import Server
 from tests.support.waiting import until
 
@@ -181,6 +184,14 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         lease._judges_from -= 30
         await asyncio.to_thread(lease._beat)
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+def test_a_worker_remembers_only_so_many_unknown_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unknown_module, "MOST_KEYS", 3)
+    unknown = Unknown()
+    for key in ("a", "b", "c", "a", "d"):
+        unknown.outcome(key, Call("f", b"", 0), 1)
+    assert list(unknown.keys) == ["c", "a", "d"]
 
 
 class TestUntilFinished:
