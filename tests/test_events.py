@@ -12,7 +12,7 @@ from shadows import execution as execution_module
 from shadows.progress import ProgressReport, read_progress
 from shadows.protocol.events import News, read_news
 from tests.support.proxy import Proxy, command
-from tests.support.servers import Server
+from tests.support.servers import Server, running
 from tests.support.waiting import until
 
 
@@ -225,3 +225,29 @@ async def test_a_subscriber_sees_the_start_of_what_an_idle_worker_hears_of(shado
         go.set()
         await running
     assert await watching == ["scheduled", "queued", "running", "completed"]
+
+
+async def test_a_server_that_refuses_the_subscription_leaves_looking(name: str) -> None:
+    with running("valkey", port=None) as own:
+        async with Shadow(name, own.url) as shadows:
+            rules = (b"on", b">pw", b"~*", b"&*", b"+@all", b"-subscribe")
+            await shadows._link.request(b"ACL", b"SETUSER", b"deaf", *rules)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(events_module, "BEGIN_PATIENCE", 0.01)
+            patch.setattr(execution_module, "_FIRST_LOOK", 0.01)
+            async with Shadow(name, own.url.replace("unix://", "unix://deaf:pw@")) as shadows:
+
+                async def work() -> int:
+                    return 1
+
+                execution = await shadows.add(work)()
+                waiting = asyncio.create_task(execution.get_result(timeout=30))
+                await working(shadows)
+                assert await waiting == 1
+                assert not shadows._events._begun.is_set()
+
+
+async def test_a_report_that_nobody_writes_may_be_changed() -> None:
+    report = ProgressReport()
+    await report.increment()
+    assert report.current == 1

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -26,6 +26,7 @@ from shadows import (
 from shadows.events import Watch
 from shadows.execution import Source
 from shadows.payload.outcomes import Record, encode_record
+from shadows.protocol.events import News
 from shadows.protocol.execution import Found, Stand
 from shadows.tasks.plan import Plan
 from shadows.testing import ControlledClock
@@ -392,3 +393,50 @@ def test_dispositions_and_states_are_words() -> None:
             "unknown",
         )
     }
+
+
+class Rumours(Told):
+    """A source whose news are those that the test says, in order; None: nothing was heard for a while."""
+
+    def __init__(self, *answers: Found, news: Sequence[News | None]) -> None:
+        super().__init__(*answers)
+        self.news = news
+
+    @asynccontextmanager
+    async def watch(self, key: str) -> AsyncGenerator[Watch]:
+        watch = Watch()
+        for one in self.news:
+            watch.news.put_nowait(one)
+        yield watch
+
+
+class TestSubscribe:
+    async def test_what_was_not_heard_of_is_looked_for(self) -> None:
+        source = Rumours(
+            Found(Stand.QUEUED, "default"), Found(Stand.QUEUED, "default"), Found(Stand.ENDED, state="completed"),
+            news=[None, None],
+        )  # fmt: skip
+        execution = Execution[None](source, "k", "task")
+        assert [event.get("state") async for event in execution.subscribe()] == ["queued", None, "completed"]
+
+    async def test_a_run_that_is_over_by_the_time_of_the_look_is_told_by_its_end(self) -> None:
+        ended = Found(Stand.ENDED, state="completed")
+        source = Rumours(
+            Found(Stand.QUEUED, "default"), ended, ended,
+            news=[News("k", "running", "w"), News("k", "completed", "w")],
+        )  # fmt: skip
+        execution = Execution[None](source, "k", "task")
+        told = [event.get("state") async for event in execution.subscribe()]
+        assert told == ["queued", None, "running", "completed"]
+
+
+class TestDeadline:
+    async def test_a_result_is_waited_for_until_an_instant(self, shadows: Shadow) -> None:
+        execution = await shadows.add(give, when=datetime.now(UTC) + timedelta(days=1))("Jane")
+        with pytest.raises(TimeoutError, match="has not ended within"):
+            await execution.get_result(deadline=datetime.now(UTC))
+        with pytest.raises(ValueError, match="give one of them"):
+            await execution.get_result(timeout=1, deadline=datetime.now(UTC))
+        with pytest.raises(ValueError, match="no timezone"):
+            await execution.get_result(deadline=datetime(2030, 1, 1))  # noqa: DTZ001 - that is what is refused
+        await shadows.cancel(execution.key)

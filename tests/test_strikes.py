@@ -603,6 +603,15 @@ class TestRunning:
         assert found is not None
         assert found.state is ExecutionState.CANCELLED
 
+    async def test_a_stricken_run_beyond_its_quota_is_cancelled_as_any(self, shadows: Shadow) -> None:
+        await turned_away(shadows, 1)
+        await shadows.strike(send)
+        async with Worker(shadows) as worker:
+            await worker.run_at_most({"send": 0})
+        found = await shadows.get_execution("late-1")
+        assert found is not None
+        assert found.state is ExecutionState.CANCELLED
+
 
 async def turned_away(shadows: Shadow, n: int) -> None:
     """A stricken execution that waits, as one added by a client that did not know of the strike."""

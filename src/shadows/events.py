@@ -79,7 +79,9 @@ class Events:
         pause = FIRST_PAUSE
         while True:
             try:
-                async for news in listen_for_news(self._store, self._ear, self._heard_first):
+                async for news in listen_for_news(  # pragma: no branch - it ends with an error only
+                    self._store, self._ear, self._heard_first
+                ):
                     pause = FIRST_PAUSE
                     for one in news:
                         for watch in self._watches.get(one.key, ()):
@@ -100,12 +102,11 @@ class Events:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(ATTENTION_MS / 3000)
-            if self._watches:
-                await self._attend()
+            await self._attend()
 
     async def _attend(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._attended < ATTENTION_MS / 4000:
+        if not self._watches or now - self._attended < ATTENTION_MS / 4000:
             return
         stamp = self._clock.stamp()
         try:

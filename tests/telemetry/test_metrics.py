@@ -396,3 +396,14 @@ async def test_who_begins_to_export_later_is_noticed_at_a_heartbeat(
         await until(lambda: exported(reader, name).get(("shadows_tasks_succeeded", "default")))
         worker.stop()
         await running
+
+
+async def test_calls_that_are_added_together_are_counted_one_by_one(
+    shadows: Shadow, port: int | None
+) -> None:
+    await shadows.add_many([shadows.call(greet, key=key)("x") for key in ("a", "b")])
+    await shadows.replace_many([shadows.call(greet, key="b")("y")])
+    answer = await scrape(port)
+    assert answer.value("shadows_tasks_added_total", shadows_name=shadows.name) == 2
+    assert answer.value("shadows_tasks_replaced_total", shadows_name=shadows.name) == 1
+    await shadows.clear()

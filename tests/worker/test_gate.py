@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -166,3 +167,17 @@ async def test_progress_is_seen_while_it_runs_and_forgotten_afterwards(name: str
         assert (await seen)[-1] == (2, 5, "half way")
     async with Shadow(name, url) as shadows:
         assert await shadows._link.request(b"HLEN", shadows.store.keys["progress"]) == 0
+
+
+async def test_a_herald_looks_at_all_limits_however_many_there_are(name: str, url: str) -> None:
+    async with Shadow(name, url) as shadows:
+        shadows.heartbeat_interval = timedelta(milliseconds=20)
+        waiting = shadows.store.keys["waiting"]
+        words = [word for n in range(150) for word in (0, f"limit-{n:03}\0order\0gone")]
+        await shadows._link.request(b"ZADD", waiting, *words)
+        async with Worker(shadows):
+
+            async def forgotten() -> bool:
+                return await shadows._link.request(b"ZCARD", waiting) == 0
+
+            await until(forgotten)

@@ -4,7 +4,6 @@ Its histograms cannot be read so: single values wait in `metrics.samples` and ar
 heartbeat. Nothing of it exists unless the application has set a meter provider.
 """
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -17,7 +16,6 @@ from .names import Instrument, Kind
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
-_FROM_ENVIRONMENT = "OTEL_PYTHON_METER_PROVIDER" in os.environ
 _lock = threading.Lock()
 _known: "tuple[object, bool]" = (None, False)
 _histograms: "dict[Instrument, Histogram]" = {}
@@ -29,11 +27,6 @@ def exporting() -> bool:
     # The public function reads the environment at every call, which costs as much as a tenth of an `add`.
     if getattr(api, "_METER_PROVIDER", None) is None:
         return False
-    if (
-        not _FROM_ENVIRONMENT
-        and getattr(sys.modules.get("opentelemetry.metrics._internal"), "_METER_PROVIDER", api) is None
-    ):
-        return False  # said here, as get_meter_provider looks into the environment every time, which every add would pay
     provider = api.get_meter_provider()
     return _known[1] if provider is _known[0] else _meet(provider)
 

@@ -4,7 +4,6 @@ Only an application that has set a tracer provider has any; everybody else pays 
 """
 
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shadows.telemetry")
 
-_FROM_ENVIRONMENT = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 _known: "tuple[object, Tracer | None]" = (None, None)
 
 
@@ -31,8 +29,6 @@ def tracer() -> "Tracer | None":
     # The public function reads the environment at every call, which costs as much as a tenth of an `add`.
     if getattr(api, "_TRACER_PROVIDER", None) is None:
         return None
-    if not _FROM_ENVIRONMENT and getattr(api, "_TRACER_PROVIDER", api) is None:
-        return None  # said here, as get_tracer_provider looks into the environment every time, which every add would pay
     provider = api.get_tracer_provider()
     if provider is _known[0]:
         return _known[1]

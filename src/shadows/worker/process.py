@@ -139,7 +139,7 @@ class Ward:
         """Be asked to stop (1), or to stop now (2). The supervisor and a signal may both ask for the same."""
         self._asked = max(self._asked, min(level, 2))
         if self._loop is None:
-            os._exit(0)  # nothing has been taken yet
+            os._exit(0)  # pragma: no cover - nothing has been taken yet, and nothing records what ends so
         with suppress(RuntimeError):  # the loop has ended by itself
             self._loop.call_soon_threadsafe(self._heed)
 
