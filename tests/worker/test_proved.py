@@ -1,9 +1,14 @@
 """Defects that a second hostile reader proved, each as a promise."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +24,15 @@ from shadows import (
     RetryAfter,
     ServerUnreachable,
     Shadow,
+    SyncShadow,
     TaskOutcome,
     Worker,
 )
 from shadows.payload.call import Call
 from shadows.testing import ControlledClock
+from shadows.worker import process as process_module
 from shadows.worker import unknown as unknown_module
+from shadows.worker.process import run_worker
 from shadows.worker.unknown import Unknown
 from tests.support.servers import Server
 from tests.support.waiting import until
@@ -184,6 +192,74 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         lease._judges_from -= 30
         await asyncio.to_thread(lease._beat)
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+@pytest.fixture
+def hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where the task `hang` is found: it says that it runs, and goes on for as long as the file `on` is there."""
+    (tmp_path / "on").touch()
+    (tmp_path / "hanging.py").write_text(
+        f"""
+import pathlib, time
+def hang() -> None:
+    print("hanging", flush=True)
+    while pathlib.Path({str(tmp_path / "on")!r}).exists():
+        time.sleep(0.01)
+"""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield "hanging:hang"
+    (tmp_path / "on").unlink(missing_ok=True)
+    sys.modules.pop("hanging", None)
+
+
+async def test_a_def_that_hangs_does_not_keep_the_process_after_the_grace(
+    shadows: Shadow, name: str, url: str, hang: str
+) -> None:
+    shadows.register_collection(hang)
+    execution = await shadows.add("hang")()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shadows", "worker", "--shadows", name, "--url", url),
+        *("--tasks", hang, "--grace", "0s"),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"hanging\n"
+    process.terminate()
+    try:
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_only_threads_that_go_on_end_the_process(
+    name: str, url: str, hang: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(process_module, "THREAD_SECONDS", 0.01 if hangs else 10)
+    with SyncShadow(name, url) as shadows:
+        shadows.register_collection(hang)
+        execution = shadows.add("hang")()
+
+        @asynccontextmanager
+        async def stopping(worker: Worker) -> AsyncGenerator[None]:
+            async def stop() -> None:
+                await until(lambda: execution.sync().state is ExecutionState.RUNNING)
+                if not hangs:
+                    (tmp_path / "on").unlink()
+                worker.stop()
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stop())
+                yield
+
+        run_worker({"shadows_name": name, "url": url, "tasks": [hang], "grace": timedelta(0)}, stopping)
+    assert codes == [0] * hangs
 
 
 def test_a_worker_remembers_only_so_many_unknown_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
