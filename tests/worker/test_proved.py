@@ -15,6 +15,8 @@ import pytest
 
 from shadows import (
     CompletionHandler,
+    ConcurrencyLimit,
+    CurrentExecution,
     Disposition,
     Execution,
     ExecutionState,
@@ -30,6 +32,7 @@ from shadows import (
 )
 from shadows.payload.call import Call
 from shadows.testing import ControlledClock
+from shadows.worker import gate as gate_module
 from shadows.worker import process as process_module
 from shadows.worker import unknown as unknown_module
 from shadows.worker.process import run_worker
@@ -260,6 +263,43 @@ def test_only_threads_that_go_on_end_the_process(
 
         run_worker({"shadows_name": name, "url": url, "tasks": [hang], "grace": timedelta(0)}, stopping)
     assert codes == [0] * hangs
+
+
+async def test_a_run_whose_limits_cannot_be_asked_for_is_handed_back(
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def task(limit: ConcurrencyLimit = ConcurrencyLimit(1)) -> None: ...
+
+    async def broken(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(gate_module, "acquire", broken)
+    execution = await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        await asyncio.wait_for(worker.run_until_finished(), 10)
+    assert (await execution.sync()).state is ExecutionState.COMPLETED
+
+
+async def test_a_key_stays_taken_after_an_end_whose_follow_ups_were_refused(
+    shadows: Shadow, server: Server
+) -> None:
+    async def follower() -> None:
+        raise NotImplementedError
+
+    async def task(execution: Execution[Any] = CurrentExecution()) -> None:
+        execution.then(follower, queue="broken")()
+
+    broken = f"{{{shadows.name}}}:ready:broken"
+    async with Worker(shadows) as worker:
+        await worker.enroll(["broken"])
+        server.call("DEL", broken)
+        server.call("SET", broken, "no queue")
+        await shadows.add(task, key="k", unique_for=timedelta(hours=1))()
+        await worker.run_until_finished()
+    again = await shadows.add(task, key="k")()
+    server.call("DEL", broken)
+    assert (again.disposition, again.state) == (Disposition.ALREADY_SCHEDULED, ExecutionState.FAILED)
 
 
 def test_a_worker_remembers_only_so_many_unknown_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
