@@ -27,15 +27,18 @@ from shadows import (
     ServerUnreachable,
     Shadow,
     SyncShadow,
+    TaskKey,
     TaskOutcome,
     Worker,
 )
 from shadows.payload.call import Call
 from shadows.testing import ControlledClock
+from shadows.worker import cycle as cycle_module
 from shadows.worker import gate as gate_module
 from shadows.worker import process as process_module
 from shadows.worker import unknown as unknown_module
 from shadows.worker.process import run_worker
+from shadows.worker.reaper import Reaper
 from shadows.worker.unknown import Unknown
 from tests.support.servers import Server
 from tests.support.waiting import until
@@ -300,6 +303,34 @@ async def test_a_key_stays_taken_after_an_end_whose_follow_ups_were_refused(
     again = await shadows.add(task, key="k")()
     server.call("DEL", broken)
     assert (again.disposition, again.state) == (Disposition.ALREADY_SCHEDULED, ExecutionState.FAILED)
+
+
+async def test_of_those_that_were_running_as_workers_died_one_runs_at_a_time(
+    shadows: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "SUSPECT_PAUSE_MS", 1)
+    running: set[str] = set()
+    beside: list[set[str]] = []
+
+    async def task(key: str = TaskKey()) -> None:
+        running.add(key)
+        beside.append({*running})
+        await until(lambda: "fresh" in {*running, *(key for some in beside for key in some)})
+        running.discard(key)
+
+    stream, leases = (f"{{{shadows.name}}}:{key}" for key in ("ready:default", "leases"))
+    suspects = [await shadows.add(task, key=f"suspect{n}")() for n in range(4)]
+    async with Worker(shadows, concurrency=10) as worker:
+        for dead in ("first", "second"):
+            server.call("XREADGROUP", "GROUP", "g", dead, "STREAMS", stream, ">")
+            server.call("ZADD", leases, 1, dead)
+            await Reaper(shadows, worker._link, 5, 30).reap(dead)
+        fresh = await shadows.add(task, key="fresh")()
+        await worker.run_until_finished()
+    for execution in (*suspects, fresh):
+        assert (await execution.sync()).state is ExecutionState.COMPLETED
+    assert max(len(some - {"fresh"}) for some in beside) == 1
+    assert max(map(len, beside)) == 2
 
 
 def test_a_worker_remembers_only_so_many_unknown_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
