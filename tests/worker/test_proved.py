@@ -1,15 +1,22 @@
 """Defects that a second hostile reader proved, each as a promise."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shadows import (
     CompletionHandler,
+    ConcurrencyLimit,
+    CurrentExecution,
     Disposition,
     Execution,
     ExecutionState,
@@ -19,12 +26,19 @@ from shadows import (
     RetryAfter,
     ServerUnreachable,
     Shadow,
+    SyncShadow,
+    TaskKey,
     TaskOutcome,
     Worker,
 )
 from shadows.payload.call import Call
 from shadows.testing import ControlledClock
+from shadows.worker import cycle as cycle_module
+from shadows.worker import gate as gate_module
+from shadows.worker import process as process_module
 from shadows.worker import unknown as unknown_module
+from shadows.worker.process import run_worker
+from shadows.worker.reaper import Reaper
 from shadows.worker.unknown import Unknown
 from tests.support.servers import Server
 from tests.support.waiting import until
@@ -184,6 +198,139 @@ async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_leas
         lease._judges_from -= 30
         await asyncio.to_thread(lease._beat)
         await until(lambda: server.call("ZSCORE", leases, "another") is None)
+
+
+@pytest.fixture
+def hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where the task `hang` is found: it says that it runs, and goes on for as long as the file `on` is there."""
+    (tmp_path / "on").touch()
+    (tmp_path / "hanging.py").write_text(
+        f"""
+import pathlib, time
+def hang() -> None:
+    print("hanging", flush=True)
+    while pathlib.Path({str(tmp_path / "on")!r}).exists():
+        time.sleep(0.01)
+"""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield "hanging:hang"
+    (tmp_path / "on").unlink(missing_ok=True)
+    sys.modules.pop("hanging", None)
+
+
+async def test_a_def_that_hangs_does_not_keep_the_process_after_the_grace(
+    shadows: Shadow, name: str, url: str, hang: str
+) -> None:
+    shadows.register_collection(hang)
+    execution = await shadows.add("hang")()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shadows", "worker", "--shadows", name, "--url", url),
+        *("--tasks", hang, "--grace", "0s"),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"hanging\n"
+    process.terminate()
+    try:
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_only_threads_that_go_on_end_the_process(
+    name: str, url: str, hang: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(process_module, "THREAD_SECONDS", 0.01 if hangs else 10)
+    with SyncShadow(name, url) as shadows:
+        shadows.register_collection(hang)
+        execution = shadows.add("hang")()
+
+        @asynccontextmanager
+        async def stopping(worker: Worker) -> AsyncGenerator[None]:
+            async def stop() -> None:
+                await until(lambda: execution.sync().state is ExecutionState.RUNNING)
+                if not hangs:
+                    (tmp_path / "on").unlink()
+                worker.stop()
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stop())
+                yield
+
+        run_worker({"shadows_name": name, "url": url, "tasks": [hang], "grace": timedelta(0)}, stopping)
+    assert codes == [0] * hangs
+
+
+async def test_a_run_whose_limits_cannot_be_asked_for_is_handed_back(
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def task(limit: ConcurrencyLimit = ConcurrencyLimit(1)) -> None: ...
+
+    async def broken(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(gate_module, "acquire", broken)
+    execution = await shadows.add(task)()
+    async with Worker(shadows) as worker:
+        await asyncio.wait_for(worker.run_until_finished(), 10)
+    assert (await execution.sync()).state is ExecutionState.COMPLETED
+
+
+async def test_a_key_stays_taken_after_an_end_whose_follow_ups_were_refused(
+    shadows: Shadow, server: Server
+) -> None:
+    async def follower() -> None:
+        raise NotImplementedError
+
+    async def task(execution: Execution[Any] = CurrentExecution()) -> None:
+        execution.then(follower, queue="broken")()
+
+    broken = f"{{{shadows.name}}}:ready:broken"
+    async with Worker(shadows) as worker:
+        await worker.enroll(["broken"])
+        server.call("DEL", broken)
+        server.call("SET", broken, "no queue")
+        await shadows.add(task, key="k", unique_for=timedelta(hours=1))()
+        await worker.run_until_finished()
+    again = await shadows.add(task, key="k")()
+    server.call("DEL", broken)
+    assert (again.disposition, again.state) == (Disposition.ALREADY_SCHEDULED, ExecutionState.FAILED)
+
+
+async def test_of_those_that_were_running_as_workers_died_one_runs_at_a_time(
+    shadows: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "SUSPECT_PAUSE_MS", 1)
+    running: set[str] = set()
+    beside: list[set[str]] = []
+
+    async def task(key: str = TaskKey()) -> None:
+        running.add(key)
+        beside.append({*running})
+        await until(lambda: "fresh" in {*running, *(key for some in beside for key in some)})
+        running.discard(key)
+
+    stream, leases = (f"{{{shadows.name}}}:{key}" for key in ("ready:default", "leases"))
+    suspects = [await shadows.add(task, key=f"suspect{n}")() for n in range(4)]
+    async with Worker(shadows, concurrency=10) as worker:
+        for dead in ("first", "second"):
+            server.call("XREADGROUP", "GROUP", "g", dead, "STREAMS", stream, ">")
+            server.call("ZADD", leases, 1, dead)
+            await Reaper(shadows, worker._link, 5, 30).reap(dead)
+        fresh = await shadows.add(task, key="fresh")()
+        await worker.run_until_finished()
+    for execution in (*suspects, fresh):
+        assert (await execution.sync()).state is ExecutionState.COMPLETED
+    assert max(len(some - {"fresh"}) for some in beside) == 1
+    assert max(map(len, beside)) == 2
 
 
 def test_a_worker_remembers_only_so_many_unknown_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

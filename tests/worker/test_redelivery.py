@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from tests.support.waiting import until, until_sync
 PROGRAM = """
 import asyncio, os, sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from shadows import Shadow, Worker
 
@@ -187,6 +189,23 @@ async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(
         assert executions[0].error.startswith("given up")
     assert fleet.effects("start") == {"0": 5}
     assert str(server.call("HVALS", f"{{{name}}}:dead")).count("deliveries/") == 1
+
+
+async def test_its_neighbours_do_not(name: str, url: str, fleet: Fleet) -> None:
+    async with Shadow(name, url) as shadow:
+        neighbours = await add(shadow, "wait_for_gate", 4)
+        poison = await add(shadow, "die", 1)
+        for _ in range(2):
+            assert fleet.start(lease=0.3).wait(30) == 9
+        fleet.open_gate()
+        while (await poison[0].sync()).state is not ExecutionState.FAILED:
+            worker = fleet.start(lease=0.3)
+            await until(partial(_died_or_given_up, worker, poison[0]), 30)
+        await all_ended(neighbours, ExecutionState.COMPLETED)
+
+
+async def _died_or_given_up(worker: "subprocess.Popen[str]", poison: Execution[object]) -> bool:
+    return worker.poll() is not None or (await poison.sync()).state is ExecutionState.FAILED
 
 
 async def test_on_sigterm_running_tasks_may_end_and_nothing_runs_twice(

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
 from shadows.protocol.acquire import MOST_ARGUMENTS, Admission, Asking, Claim, acquire
 from shadows.protocol.connection import Link, is_passing
 from shadows.protocol.cycle import MOST_ITEMS
@@ -87,7 +85,7 @@ class Gate:
                     shadow.limits,
                     stamp=shadow.clock.stamp(),
                 )
-            except (RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 logger.warning("limits not asked for error=%s", error)
                 if not is_passing(error):
                     return [Admission.UNKNOWN] * len(asking)

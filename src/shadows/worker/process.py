@@ -30,20 +30,32 @@ from shadows.telemetry.logs import set_up_logging
 
 from .exits import FAILED, exit_code_of, one_line
 from .orders import Orders
+from .threads import still_running
 from .worker import Around, Worker
 
 logger = logging.getLogger("shadows.worker")
 
 LOOK_SECONDS = 1.0
 """How often the memory is looked at."""
+THREAD_SECONDS = 0.5
+"""How long the threads of `def` tasks may take to end after the worker."""
 MARGIN_SECONDS = 15.0
 """How long beyond its grace an orphan may take to end."""
 
 
 def run_worker(options: dict[str, Any], around: Around | None = None) -> None:
-    """Run a worker until it is told to stop; `options` are those of `Worker.run`."""
+    """Run a worker until it is told to stop; `options` are those of `Worker.run`.
+
+    Where `def` tasks go on in their threads after that, the process ends here, with 0: they were handed over, and Python
+    would wait for them.
+    """
     with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
         runner.run(Worker.run(around=around, **options))
+    if left := still_running(THREAD_SECONDS):
+        logger.warning("def tasks were handed over, and end with the process threads=%d", len(left))
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _fastest_loop() -> "type[asyncio.AbstractEventLoop] | None":

@@ -438,4 +438,6 @@ def _keep_unique(outcome: Outcome, ms: int) -> Outcome:
     """The key stays taken for as long after the end as was wished, and what runs next keeps the wish."""
     if outcome.kind in _CARRYING:
         return replace(outcome, data=b"u%d/%b" % (ms, outcome.data)) if outcome.data else outcome
+    if refused := outcome.refused:
+        outcome = replace(outcome, refused=lambda: replace(refused(), instant_ms=ms))
     return outcome if outcome.kind is Kind.RETRY else replace(outcome, instant_ms=ms)

@@ -4,12 +4,15 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .job import Stop
 
+_PREFIX = "shadows-task-"
 _LEAVING = (Stop.LEASE_LOST.value, Stop.SHUTDOWN.value)
 
 
@@ -17,7 +20,7 @@ class Threads:
     """The threads of one worker, each started when there is something to run."""
 
     def __init__(self, most: int, name: str) -> None:
-        self._pool = ThreadPoolExecutor(most, thread_name_prefix=f"shadows-{name}")
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix=_PREFIX + name)
 
     def close(self) -> None:
         """Take nothing more; what runs is not waited for."""
@@ -55,3 +58,12 @@ class Threads:
             return await self.run(function, args, kwargs)
 
         return call
+
+
+def still_running(patience: float) -> list[threading.Thread]:
+    """The threads that have not ended after so many seconds, of workers that have: only the process ends them."""
+    ends = time.monotonic() + patience
+    mine = [thread for thread in threading.enumerate() if thread.name.startswith(_PREFIX)]
+    for thread in mine:
+        thread.join(max(0.0, ends - time.monotonic()))
+    return [thread for thread in mine if thread.is_alive()]
