@@ -70,7 +70,7 @@ class Shadow(Caller):
             raise ValueError(f"execution_ttl={execution_ttl!r}: nothing (0 keeps no records) or more")
         if max_ended < 1 or max_dead < 1:
             raise ValueError(f"max_ended={max_ended!r}, max_dead={max_dead!r}: at least 1 each")
-        address = Address(url_or_default(url), credential_provider)
+        address = Address(url_or_default(url), credential_provider, name=name)
         self.store = Store(name, address)
         self.name = name
         self.url = address.shown

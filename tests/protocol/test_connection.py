@@ -127,7 +127,7 @@ def test_an_address_says_where_and_not_with_what() -> None:
     address = Address("redis://:secret@host")
     assert repr(address) == "Address('redis://:***@host')"
     assert address.locate() == "redis://:secret@host"
-    assert not address.embedded
+    assert not address.looks
 
 
 def test_an_embedded_server_is_started_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_an_embedded_server_is_started_where_it_is_asked_for(monkeypatch: pytest
 
     monkeypatch.setattr(embedded, "enter", enter)
     address = Address("memory://tests")
-    assert address.embedded
+    assert address.looks
     assert address.locate() == "unix:///tmp/tests.sock"
 
 

@@ -60,7 +60,7 @@ async def _examine(name: str, url: str | None) -> list[Finding]:
     from shadows.protocol.keys import Keys
 
     keys = Keys(name)
-    link = Link(Address(url_or_default(url)))
+    link = Link(Address(url_or_default(url), name=name))
     try:
         return [finding async for finding in _checks(link, keys.name)]
     finally:

@@ -7,18 +7,18 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, cast
+from time import sleep
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import hiredis
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool as SyncConnectionPool
 from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
+    MovedError,
     NoPermissionError,
     RedisError,
     ResponseError,
@@ -26,18 +26,21 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry as SyncRetry
 
 from shadows import embedded
 from shadows.embedded.url import parse
 from shadows.errors import EmbeddedUnavailable, InvalidName, ServerUnreachable, ServerUnsupported
 
-type Argument = str | bytes | int
+from . import nodes
+from .cluster import Cluster
+from .seeking import Argument, Seeker, Turn, connect, packed, pauses
+from .sentinel import Sentinels
+
 type Reply = Any
 """What the server answered: bytes, integers and lists of these."""
 
 DEFAULT_URL = "redis://localhost:6379/0"
-SCHEMES = ("redis", "rediss", "unix", "memory", "embedded")
+SCHEMES = ("redis", "rediss", *nodes.CLUSTER, *nodes.SENTINEL, "unix", "memory", "embedded")
 OPTIONS = frozenset(
     [
         "db",
@@ -56,29 +59,61 @@ OLDEST = (6, 0)
 
 
 class Address:
-    """Where a shadow's server is."""
+    """Where a shadow's server is: of several, the one that has the shadow of that name."""
 
-    __slots__ = ("_url", "credentials", "shown")
+    __slots__ = ("_seeker", "_url", "credentials", "shown")
 
-    def __init__(self, url: str, credential_provider: CredentialProvider | None = None) -> None:
+    def __init__(
+        self, url: str, credential_provider: CredentialProvider | None = None, *, name: str = ""
+    ) -> None:
         self._url = check_url(url)
         self.shown = mask(self._url)
         """The URL without its password."""
         self.credentials = _Credentials.checked(credential_provider, self._url)
+        self._seeker = _seeker(self._url, name, self.credentials)
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r})"
 
     def locate(self) -> str:
-        """The URL to connect to; an embedded server is started first, where it does not run. Blocks."""
+        """The URL to connect to; blocks where `looks`: an embedded server is started first, one of several sought."""
+        if self._seeker is not None:
+            return self._seeker.locate()
         if embedded.is_embedded(self._url):
             return f"unix://{embedded.enter(self._url)}"
         return self._url
 
     @property
-    def embedded(self) -> bool:
-        """Whether the server is one of our own."""
-        return embedded.is_embedded(self._url)
+    def looks(self) -> bool:
+        """Whether `locate` has to look, or to do more than that."""
+        return self._seeker is not None or embedded.is_embedded(self._url)
+
+    def turn(self, error: ResponseError, host: str) -> Turn | None:
+        """What to do about a request that the server on `host` refused; None where it is the request's own matter.
+
+        Raises:
+            ServerUnsupported: a cluster, and the URL names one server.
+        """
+        if self._seeker is not None:
+            return self._seeker.turn(error, host)
+        if isinstance(error, MovedError):
+            raise ServerUnsupported(
+                f"{self.shown} is a node of a cluster, and another has this shadow: write redis+cluster:// (or rediss+cluster://)"
+            ) from error
+        return None
+
+    def beside(self, url: str) -> "Address":
+        """Another server that takes the same credentials."""
+        other = Address(url)
+        other.credentials = self.credentials
+        return other
+
+
+def _seeker(url: str, name: str, credentials: CredentialProvider | None) -> Seeker | None:
+    if not nodes.is_several(url):
+        return None
+    several = nodes.parse(url)
+    return Sentinels(several, credentials) if several.primary else Cluster(several, name, credentials)
 
 
 class _Credentials(CredentialProvider):
@@ -100,7 +135,7 @@ class _Credentials(CredentialProvider):
             raise ValueError(
                 f"credential_provider= with url={url!r}: an embedded server has no credentials, leave it out"
             )
-        parts = urlsplit(url)
+        parts = urlsplit(nodes.parse(url).url(("", 0)) if nodes.is_several(url) else url)
         if parts.username or parts.password or {"username", "password"} & dict(parse_qsl(parts.query)).keys():
             raise ValueError(
                 f"credential_provider= with url={mask(url)!r}: the credentials come from one place, leave them out of the URL"
@@ -147,24 +182,58 @@ class Link:
             ResponseError: what the server answered, where that is an error.
         """
         async with self._lock:
-            connection = self._connection or await self._connect()
+            limit = timeout or self._timeout
             try:
-                async with asyncio.timeout(timeout or self._timeout):
-                    await connection.send_packed_command([_packed(command)], check_health=False)
-                    reply: Reply = await connection.read_response(
-                        disable_decoding=True, disconnect_on_error=False
-                    )
-                    return reply
-            except ResponseError:
-                raise
-            except (OSError, RedisError) as error:
+                return await self._exchange(command, limit)
+            except ResponseError as error:
+                return await self._follow(command, limit, error)
+
+    async def _exchange(self, command: tuple[Argument, ...], limit: float) -> Reply:
+        connection = self._connection or await self._connect()
+        try:
+            async with asyncio.timeout(limit):
+                await connection.send_packed_command([packed(command)], check_health=False)
+                reply: Reply = await connection.read_response(
+                    disable_decoding=True, disconnect_on_error=False
+                )
+                return reply
+        except ResponseError:
+            raise
+        except (OSError, RedisError) as error:
+            await self.close()
+            raise ServerUnreachable(
+                f"no reply from {self._address.shown}: {str(error) or type(error).__name__}"
+            ) from error
+        except BaseException:
+            await self.close()  # the reply may still come, and must not be taken for the next one's
+            raise
+
+    async def _follow(self, command: tuple[Argument, ...], limit: float, error: ResponseError) -> Reply:
+        """What was refused, and so not carried out, goes to where the data is, or waits until it has got there."""
+        for pause in pauses(limit):
+            turn = self._address.turn(error, getattr(self._connection, "host", ""))
+            if turn is None:
+                raise error
+            if turn.leave:
                 await self.close()
-                raise ServerUnreachable(
-                    f"no reply from {self._address.shown}: {str(error) or type(error).__name__}"
-                ) from error
-            except BaseException:
-                await self.close()  # the reply may still come, and must not be taken for the next one's
-                raise
+            if turn.lost:
+                break
+            await asyncio.sleep(pause)
+            try:
+                if turn.ask is None:
+                    return await self._exchange(command, limit)
+                return await self._exchange_beside(turn.ask, command, limit)
+            except ResponseError as another:
+                error = another
+        raise _nobody(self._address, error) from error
+
+    async def _exchange_beside(self, url: str, command: tuple[Argument, ...], limit: float) -> Reply:
+        other = Link(self._address.beside(url), limit)
+        try:
+            await other._exchange((b"ASKING",), limit)
+            return await other._exchange(command, limit)
+        finally:
+            await other.close()
 
     async def messages(self, channel: Argument, begun: Callable[[], None]) -> AsyncGenerator[bytes]:
         """What is published on a channel, for as long as the connection lasts; `begun` is called when it is subscribed.
@@ -176,7 +245,7 @@ class Link:
         async with self._lock:
             connection = self._connection or await self._connect()
             try:
-                await connection.send_packed_command([_packed((b"SUBSCRIBE", channel))], check_health=False)
+                await connection.send_packed_command([packed((b"SUBSCRIBE", channel))], check_health=False)
                 while True:
                     kind, _, content = await connection.read_response(
                         disable_decoding=True, disconnect_on_error=False
@@ -204,7 +273,7 @@ class Link:
         try:
             url = (
                 await asyncio.to_thread(self._address.locate)
-                if self._address.embedded
+                if self._address.looks
                 else self._address.locate()
             )
             pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
@@ -257,25 +326,49 @@ class SyncLink:
             RedisError: no connection, no reply in time, or an error as the reply.
         """
         try:
+            return self._exchange(command)
+        except ResponseError as error:
+            return self._follow(command, error)
+
+    def _exchange(self, command: tuple[Argument, ...]) -> Reply:
+        try:
             if self._connection is None:
-                pool: Any = SyncConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
-                    self._address.locate(),
-                    protocol=2,
-                    retry=SyncRetry(NoBackoff(), 0),
-                    socket_timeout=self._timeout,
-                    socket_connect_timeout=self._timeout,
-                    client_name="shadows-lease",
-                    credential_provider=self._address.credentials,
+                self._connection = connect(
+                    self._address.locate(), self._timeout, self._address.credentials, "shadows-lease"
                 )
-                self._connection = pool.make_connection()
-                self._connection.connect()
-            self._connection.send_packed_command([_packed(command)], check_health=False)
+            self._connection.send_packed_command([packed(command)], check_health=False)
             return self._connection.read_response(disable_decoding=True)
         except ResponseError:
             raise
         except BaseException:
             self.close()
             raise
+
+    def _follow(self, command: tuple[Argument, ...], error: ResponseError) -> Reply:
+        for pause in pauses(self._timeout):
+            turn = self._address.turn(error, getattr(self._connection, "host", ""))
+            if turn is None:
+                raise error
+            if turn.leave:
+                self.close()
+            if turn.lost:
+                break
+            sleep(pause)
+            try:
+                if turn.ask is None:
+                    return self._exchange(command)
+                return self._exchange_beside(turn.ask, command)
+            except ResponseError as another:
+                error = another
+        raise _nobody(self._address, error) from error
+
+    def _exchange_beside(self, url: str, command: tuple[Argument, ...]) -> Reply:
+        other = SyncLink(self._address.beside(url), self._timeout)
+        try:
+            other._exchange((b"ASKING",))
+            return other._exchange(command)
+        finally:
+            other.close()
 
     def close(self) -> None:
         """Close the socket; the next request opens another."""
@@ -284,8 +377,10 @@ class SyncLink:
             connection.disconnect()
 
 
-def _packed(command: tuple[Argument, ...]) -> bytes:
-    return cast("bytes", hiredis.pack_command(cast("Any", command)))  # pyright: ignore[reportUnknownMemberType]
+def _nobody(address: Address, error: ResponseError) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"{address.shown} cannot serve this shadow just now, and nothing was done: {error}"
+    )
 
 
 def url_or_default(url: str | None) -> str:
@@ -319,22 +414,31 @@ def check_url(url: str) -> str:
             )
     if scheme == "unix" and not urlsplit(url).path.strip("/"):
         raise InvalidName(f"url={mask(url)!r} cannot be read: write unix:///path/of/the.socket[?db=0]")
-    if embedded.is_embedded(url):
+    if nodes.is_several(url):
+        try:
+            nodes.parse(url)
+        except ValueError:
+            syntax = nodes.SYNTAX[scheme.partition("+")[2]]
+            raise InvalidName(
+                f"url={mask(url)!r} cannot be read: write {scheme}://[user:password@]{syntax}"
+            ) from None
+        _check_options(url, OPTIONS | nodes.SENTINEL_OPTIONS if scheme in nodes.SENTINEL else OPTIONS)
+    elif embedded.is_embedded(url):
         parse(url)
     else:
-        _check_options(url)
+        _check_options(url, OPTIONS)
     return url
 
 
-def _check_options(url: str) -> None:
+def _check_options(url: str, options: frozenset[str]) -> None:
     """What follows the `?`: the server's side of a connection may be chosen, ours (how it is read and timed) not."""
-    for option, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        if option not in OPTIONS or (option == "db" and not value.isdecimal()):
+    for option, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+        if option not in options or (option == "db" and not value.isdecimal()):
             named = (
-                option if value or option in OPTIONS else "***"
+                option if value or option in options else "***"
             )  # what is no option may be part of a password
             raise InvalidName(
-                f"url={mask(url)!r}: its option {named!r} cannot be used so: there are {', '.join(sorted(OPTIONS))}"
+                f"url={mask(url)!r}: its option {named!r} cannot be used so: there are {', '.join(sorted(options))}"
             )
 
 
@@ -342,7 +446,7 @@ def mask(url: str) -> str:
     """The URL with its password left out, for people's eyes, also where it is written so that no part can be told."""
     scheme, separator, rest = url.partition("://")
     try:
-        urlsplit(url)
+        urlsplit("" if nodes.is_several(url) else url)
     except ValueError:
         return f"{scheme}://***" if separator else "***"
     if not separator:
