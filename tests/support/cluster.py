@@ -1,7 +1,7 @@
 """A cluster of the embedded engine on loopback: nodes, slots moved key by key, failover; no tool but the server is needed."""
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from redis.crc import key_slot
 
@@ -38,17 +38,19 @@ class Nodes:
         for server in self.servers[1:]:
             server.call("CLUSTER", "MEET", LOOPBACK, first.port)
         until_sync(
-            lambda: all(len(self._rows(server)) == len(self.servers) for server in self.servers), 20, what="a meeting"
+            lambda: all(len(self._rows(server)) == len(self.servers) for server in self.servers),
+            20,
+            what="a meeting",
         )
         for server in self.replicas:
             server.call("CLUSTER", "REPLICATE", self.id_of(first))
         until_sync(lambda: all(self._sound(server) for server in self.servers), 20, what="a sound cluster")
 
     def owner(self, name: str) -> Server:
-        """The node that has a shadow, by the word of most."""
+        """The node that has a shadow, by the word of the first that answers."""
         slot = slot_of(name)
         for server in self.servers:
-            if server.process.poll() is None:
+            with suppress(OSError):  # one that was killed
                 for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS"):
                     if first <= slot <= last:
                         return next(one for one in self.servers if one.port == port)
@@ -92,8 +94,12 @@ class Nodes:
 
     def _sound(self, server: Server) -> bool:
         info: bytes = server.call("CLUSTER", "INFO")
-        following = server not in self.replicas or b"master_link_status:up" in server.call("INFO", "replication")
-        known = sum(b" slave " in row or b",slave " in row for row in self._rows(server)) == len(self.replicas)
+        following = server not in self.replicas or b"master_link_status:up" in server.call(
+            "INFO", "replication"
+        )
+        known = sum(b" slave " in row or b",slave " in row for row in self._rows(server)) == len(
+            self.replicas
+        )
         return b"cluster_state:ok" in info and b"cluster_slots_ok:16384" in info and following and known
 
 
@@ -112,5 +118,3 @@ def running_cluster(primaries: int = 3, replicas: int = 0, *options: str) -> Gen
         nodes = Nodes(servers, primaries)
         nodes.form()
         yield nodes
-
-

@@ -53,7 +53,8 @@ class Cluster:
     def turn(self, error: ResponseError, host: str) -> Turn | None:
         """Where a refused request goes; `host` is the node's that refused it."""
         if isinstance(error, AskError):
-            place: Place = (error.host or host, error.port)
+            named: str = error.host
+            place = named or host, error.port
             if not isinstance(error, MovedError):
                 return Turn(ask=self._nodes.url(place))
             with self._guard:
