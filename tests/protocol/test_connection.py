@@ -22,10 +22,9 @@ from shadows.protocol.connection import (
     Link,
     SyncLink,
     check_server,
-    check_url,
     is_passing,
-    mask,
 )
+from shadows.protocol.url import check_url, mask
 from tests.support.proxy import Proxy, command
 from tests.support.servers import Server, free_port, running
 from tests.support.waiting import until

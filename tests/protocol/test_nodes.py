@@ -3,8 +3,9 @@
 import pytest
 
 from shadows.errors import InvalidName, ServerUnreachable
-from shadows.protocol.connection import Address, Link, check_url, mask
+from shadows.protocol.connection import Address, Link
 from shadows.protocol.nodes import parse
+from shadows.protocol.url import check_url, mask
 
 
 def test_a_clusters_url_names_its_nodes() -> None:

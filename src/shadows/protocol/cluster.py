@@ -53,8 +53,7 @@ class Cluster:
     def turn(self, error: ResponseError, host: str) -> Turn | None:
         """Where a refused request goes; `host` is the node's that refused it."""
         if isinstance(error, AskError):
-            named: str = error.host
-            place = named or host, error.port
+            place: Place = (str(error.host) or host, error.port)
             if not isinstance(error, MovedError):
                 return Turn(ask=self._nodes.url(place))
             with self._guard:

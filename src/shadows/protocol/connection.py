@@ -1,24 +1,19 @@
-"""Connections to the server: where it is, and one socket that carries one request at a time.
+"""Connections to the server: one socket that carries one request at a time.
 
 The client library's own resending is switched off: only our code knows what may be sent again.
 """
 
 import asyncio
-import os
-import re
 from collections.abc import AsyncGenerator, Callable
 from time import sleep
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
-    MovedError,
     NoPermissionError,
     RedisError,
     ResponseError,
@@ -27,140 +22,20 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shadows import embedded
-from shadows.embedded.url import parse
-from shadows.errors import EmbeddedUnavailable, InvalidName, ServerUnreachable, ServerUnsupported
+from shadows.errors import EmbeddedUnavailable, ServerUnreachable, ServerUnsupported
 
-from . import nodes
-from .cluster import Cluster
-from .seeking import Argument, Seeker, Turn, connect, packed, pauses
-from .sentinel import Sentinels
+from .address import Address
+from .seeking import Argument, connect, packed, pauses
+from .url import url_or_default
+
+__all__ = ["Address", "Argument", "Link", "Reply", "SyncLink", "check_server", "is_passing", "url_or_default"]
 
 type Reply = Any
 """What the server answered: bytes, integers and lists of these."""
 
-DEFAULT_URL = "redis://localhost:6379/0"
-SCHEMES = ("redis", "rediss", *nodes.CLUSTER, *nodes.SENTINEL, "unix", "memory", "embedded")
-OPTIONS = frozenset(
-    [
-        "db",
-        "username",
-        "password",
-        "ssl_ca_certs",
-        "ssl_certfile",
-        "ssl_keyfile",
-        "ssl_cert_reqs",
-        "ssl_check_hostname",
-    ]
-)
 CONNECT_TIMEOUT = 5.0
 REQUEST_TIMEOUT = 10.0
 OLDEST = (6, 0)
-
-
-class Address:
-    """Where a shadow's server is: of several, the one that has the shadow of that name."""
-
-    __slots__ = ("_seeker", "_url", "credentials", "shown")
-
-    def __init__(
-        self, url: str, credential_provider: CredentialProvider | None = None, *, name: str = ""
-    ) -> None:
-        self._url = check_url(url)
-        self.shown = mask(self._url)
-        """The URL without its password."""
-        self.credentials = _Credentials.checked(credential_provider, self._url)
-        self._seeker = _seeker(self._url, name, self.credentials)
-
-    def __repr__(self) -> str:
-        return f"Address({self.shown!r})"
-
-    def locate(self) -> str:
-        """The URL to connect to; blocks where `looks`: an embedded server is started first, one of several sought."""
-        if self._seeker is not None:
-            return self._seeker.locate()
-        if embedded.is_embedded(self._url):
-            return f"unix://{embedded.enter(self._url)}"
-        return self._url
-
-    @property
-    def looks(self) -> bool:
-        """Whether `locate` has to look, or to do more than that."""
-        return self._seeker is not None or embedded.is_embedded(self._url)
-
-    def turn(self, error: ResponseError, host: str) -> Turn | None:
-        """What to do about a request that the server on `host` refused; None where it is the request's own matter.
-
-        Raises:
-            ServerUnsupported: a cluster, and the URL names one server.
-        """
-        if self._seeker is not None:
-            return self._seeker.turn(error, host)
-        if isinstance(error, MovedError):
-            raise ServerUnsupported(
-                f"{self.shown} is a node of a cluster, and another has this shadow: write redis+cluster:// (or rediss+cluster://)"
-            ) from error
-        return None
-
-    def beside(self, url: str) -> "Address":
-        """Another server that takes the same credentials."""
-        other = Address(url)
-        other.credentials = self.credentials
-        return other
-
-
-def _seeker(url: str, name: str, credentials: CredentialProvider | None) -> Seeker | None:
-    if not nodes.is_several(url):
-        return None
-    several = nodes.parse(url)
-    return Sentinels(several, credentials) if several.primary else Cluster(several, name, credentials)
-
-
-class _Credentials(CredentialProvider):
-    """A user's provider, of which every failure is one of the connection: it is tried again, as that is."""
-
-    def __init__(self, provider: CredentialProvider) -> None:
-        self._provider = provider
-
-    @classmethod
-    def checked(cls, provider: CredentialProvider | None, url: str) -> "_Credentials | None":
-        """The provider, if it can be used with that URL.
-
-        Raises:
-            ValueError: the URL has credentials of its own, or names an embedded server, which has none.
-        """
-        if provider is None:
-            return None
-        if embedded.is_embedded(url):
-            raise ValueError(
-                f"credential_provider= with url={url!r}: an embedded server has no credentials, leave it out"
-            )
-        parts = urlsplit(nodes.parse(url).url(("", 0)) if nodes.is_several(url) else url)
-        if parts.username or parts.password or {"username", "password"} & dict(parse_qsl(parts.query)).keys():
-            raise ValueError(
-                f"credential_provider= with url={mask(url)!r}: the credentials come from one place, leave them out of the URL"
-            )
-        return cls(provider)
-
-    def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        try:
-            return self._provider.get_credentials()
-        except Exception as error:
-            raise _no_credentials(error) from error
-
-    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
-        if type(self._provider).get_credentials_async is CredentialProvider.get_credentials_async:
-            return await asyncio.to_thread(
-                self.get_credentials
-            )  # it has but this one, which may take its time
-        try:
-            return await self._provider.get_credentials_async()
-        except Exception as error:
-            raise _no_credentials(error) from error
-
-
-def _no_credentials(error: Exception) -> RedisConnectionError:
-    return RedisConnectionError(f"its credential_provider failed with {type(error).__name__}")
 
 
 class Link:
@@ -381,98 +256,6 @@ def _nobody(address: Address, error: ResponseError) -> ServerUnreachable:
     return ServerUnreachable(
         f"{address.shown} cannot serve this shadow just now, and nothing was done: {error}"
     )
-
-
-def url_or_default(url: str | None) -> str:
-    """The URL, else the environment's SHADOWS_URL, else a server on this machine."""
-    return url or os.environ.get("SHADOWS_URL") or DEFAULT_URL
-
-
-def check_url(url: str) -> str:
-    """The URL, if it names a server that we can reach.
-
-    Raises:
-        InvalidName: another scheme, or a part that cannot be read.
-    """
-    scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme not in SCHEMES:
-        raise InvalidName(
-            f"url={mask(url)!r}: its scheme must be one of {', '.join(f'{name}://' for name in SCHEMES)}"
-        )
-    if scheme in ("redis", "rediss"):
-        try:
-            parts = urlsplit(url)
-            database = parts.path.strip("/")
-            port = 6379 if parts.port is None else parts.port
-            host = parts.hostname or ""
-            sound = host.strip() == host != "" and port > 0 and (not database or database.isdecimal())
-        except ValueError:
-            sound = False
-        if not sound:
-            raise InvalidName(
-                f"url={mask(url)!r} cannot be read: write {scheme}://[user:password@]host[:port][/database]"
-            )
-    if scheme == "unix" and not urlsplit(url).path.strip("/"):
-        raise InvalidName(f"url={mask(url)!r} cannot be read: write unix:///path/of/the.socket[?db=0]")
-    if nodes.is_several(url):
-        try:
-            nodes.parse(url)
-        except ValueError:
-            syntax = nodes.SYNTAX[scheme.partition("+")[2]]
-            raise InvalidName(
-                f"url={mask(url)!r} cannot be read: write {scheme}://[user:password@]{syntax}"
-            ) from None
-        _check_options(url, OPTIONS | nodes.SENTINEL_OPTIONS if scheme in nodes.SENTINEL else OPTIONS)
-    elif embedded.is_embedded(url):
-        parse(url)
-    else:
-        _check_options(url, OPTIONS)
-    return url
-
-
-def _check_options(url: str, options: frozenset[str]) -> None:
-    """What follows the `?`: the server's side of a connection may be chosen, ours (how it is read and timed) not."""
-    for option, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
-        if option not in options or (option == "db" and not value.isdecimal()):
-            named = (
-                option if value or option in options else "***"
-            )  # what is no option may be part of a password
-            raise InvalidName(
-                f"url={mask(url)!r}: its option {named!r} cannot be used so: there are {', '.join(sorted(options))}"
-            )
-
-
-def mask(url: str) -> str:
-    """The URL with its password left out, for people's eyes, also where it is written so that no part can be told."""
-    scheme, separator, rest = url.partition("://")
-    try:
-        urlsplit("" if nodes.is_several(url) else url)
-    except ValueError:
-        return f"{scheme}://***" if separator else "***"
-    if not separator:
-        place = url.rpartition("@")[2].partition("?")[0]
-        return ("***@" if "@" in url else "") + (place if _PLACE.fullmatch(place) else "***")
-    login, at, place = rest.rpartition("@")
-    if login.startswith("/"):  # a path with an @ in it
-        login, at, place = "", "", rest
-    user, colon, _ = login.partition(":")
-    if not _SHOWABLE.fullmatch(user):
-        user, colon = "***", ":"
-    address, question, query = place.partition("?")
-    options = "&".join(map(_masked, query.split("&"))) if question else ""
-    return f"{scheme}://{user}{colon and ':***'}{at}{address}{question}{options}"
-
-
-def _masked(option: str) -> str:
-    """An option of a URL; its value only where that is known to be harmless."""
-    name, equals, _ = option.partition("=")
-    if equals and name in OPTIONS - {"password"}:
-        return option
-    return f"{name}=***" if equals else "***"
-
-
-_PLACE = re.compile(r"[\w.:/-]*")
-_SHOWABLE = re.compile(r"[\w.-]*")
 
 
 def is_passing(error: Exception) -> bool:
