@@ -44,6 +44,11 @@ class Address:
         """Whether `locate` has to look, or to do more than that."""
         return self._seeker is not None or embedded.is_embedded(self._url)
 
+    @property
+    def mode(self) -> str:
+        """What the URL names: cluster, sentinel, or standalone."""
+        return "standalone" if self._seeker is None else self._seeker.mode
+
     def turn(self, error: ResponseError, host: str) -> Turn | None:
         """What to do about a request that the server on `host` refused; None where it is the request's own matter.
 

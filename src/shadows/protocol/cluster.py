@@ -10,7 +10,7 @@ None of these was carried out, so sending it again repeats nothing. What got no 
 """
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 from redis.crc import key_slot
 from redis.credentials import CredentialProvider
@@ -35,6 +35,8 @@ from .seeking import Turn, ask, is_readonly
 class Cluster:
     """Finds the node that has the slot of one shadow's keys."""
 
+    mode = "cluster"
+
     def __init__(self, nodes: Nodes, name: str, credentials: CredentialProvider | None) -> None:
         self._nodes = nodes
         self._credentials = credentials
@@ -53,7 +55,7 @@ class Cluster:
     def turn(self, error: ResponseError, host: str) -> Turn | None:
         """Where a refused request goes; `host` is the node's that refused it."""
         if isinstance(error, AskError):
-            place: Place = (str(error.host) or host, error.port)
+            place = cast("str", error.host) or host, error.port
             if not isinstance(error, MovedError):
                 return Turn(ask=self._nodes.url(place))
             with self._guard:

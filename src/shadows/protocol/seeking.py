@@ -34,6 +34,9 @@ class Turn:
 class Seeker(Protocol):
     """Knows where the data is. Used by several threads at once."""
 
+    mode: str
+    """cluster or sentinel"""
+
     def locate(self) -> str:
         """The URL of the server that has the data; blocks.
 

@@ -23,6 +23,8 @@ from .seeking import Turn, ask, is_readonly
 class Sentinels:
     """Finds the primary."""
 
+    mode = "sentinel"
+
     def __init__(self, nodes: Nodes, credentials: CredentialProvider | None) -> None:
         self._nodes = nodes
         self._credentials = credentials
