@@ -16,6 +16,7 @@ from shadows.errors import ServerUnreachable, ServerUnsupported
 from shadows.protocol.connection import Address, Link, SyncLink
 from tests.support.cluster import Nodes, running_cluster, slot_of
 from tests.support.node import FakeNode, bulk, slots
+from tests.support.proxy import Authority
 from tests.support.servers import LOOPBACK, Server
 from tests.support.waiting import until
 
@@ -108,9 +109,9 @@ async def test_news_reach_whoever_waits_by_way_of_any_node(cluster: Nodes) -> No
 
 
 async def test_a_slot_is_moved_under_workers_and_clients_and_everything_runs_once(
-    caplog: pytest.LogCaptureFixture,
+    engine: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with running_cluster(3) as nodes:
+    with running_cluster(3, engine=engine) as nodes:
         name = nodes.names("move")[0]
         source, target = nodes.primaries[0], nodes.primaries[2]
         runs: Counter[int] = Counter()
@@ -160,8 +161,8 @@ def nodes_renewed(target: Server, name: str) -> bool:
     return b"cmdstat_asking" in stats and b"cmdstat_eval:" in stats
 
 
-async def test_a_replica_takes_over_and_tasks_go_on() -> None:
-    with running_cluster(3, 1) as nodes:
+async def test_a_replica_takes_over_and_tasks_go_on(engine: str) -> None:
+    with running_cluster(3, 1, engine) as nodes:
         name = nodes.names("fail")[0]
         dying, heir = nodes.primaries[0], nodes.replicas[0]
         runs: Counter[int] = Counter()
@@ -189,6 +190,42 @@ async def test_a_replica_takes_over_and_tasks_go_on() -> None:
                 more = await shadow.add_many([shadow.call(count)(n) for n in range(21, 40)])
                 assert [await one.get_result(timeout=WAITED) for one in more] == list(range(21, 40))
             assert set(runs) == set(range(40))
+            assert set(runs.values()) == {1}
+            await shadow.purge()
+
+
+async def test_a_replica_is_made_the_primary_under_load_and_everything_runs_once(engine: str) -> None:
+    with running_cluster(3, 1, engine) as nodes:
+        name = nodes.names("swap")[0]
+        heir = nodes.replicas[0]
+        runs: Counter[int] = Counter()
+        added = 0
+        swapped = asyncio.Event()
+
+        async def count(n: int) -> None:
+            runs[n] += 1
+
+        async with Shadow(name, nodes.url) as shadow, Shadow(name, nodes.url) as client:
+            shadow.register(count)
+            client.register(count)
+
+            async def keep_adding() -> None:
+                nonlocal added
+                while not swapped.is_set():
+                    await client.add(count, key=f"n{added}")(added)
+                    added += 1
+
+            async with working(shadow, concurrency=4):
+                adding = asyncio.create_task(keep_adding())
+                await until(lambda: sum(runs.values()) > 50)
+                heir.call("CLUSTER", "FAILOVER")
+                await until(lambda: nodes.owner(name) is heir, 20)
+                before = added
+                await until(lambda: added > before + 50, 20)
+                swapped.set()
+                await adding
+                await until(lambda: len(runs) == added, 20)
+            assert set(runs) == set(range(added))
             assert set(runs.values()) == {1}
             await shadow.purge()
 
@@ -387,3 +424,18 @@ async def test_a_node_that_may_not_be_asked_says_so(fakes: Fakes) -> None:
     )
     with pytest.raises(ServerUnsupported, match=r"refuses these credentials.*cluster\|slots"):
         await Link(fakes.address).request("GET", "{tasks}:x")
+
+
+async def test_tls_is_spoken_with_every_node(authority: Authority) -> None:
+    def answer(words: list[bytes]) -> bytes:
+        return slots((0, 16383, LOOPBACK, second.port)) if words[0] == b"CLUSTER" else bulk(b"here")
+
+    first, second = FakeNode(answer, authority=authority), FakeNode(answer, authority=authority)
+    async with first, second:
+        url = f"rediss+cluster://{LOOPBACK}:{first.port}?ssl_ca_certs={authority.ca_file}"
+        link = Link(Address(url, name="tasks"))
+        assert await link.request("GET", "{tasks}:x") == b"here"
+        await link.close()
+        assert second.heard == [b"GET"]
+        with pytest.raises(ServerUnreachable, match=f"{LOOPBACK}:{first.port}: "):
+            await Link(Address(f"redis+cluster://{LOOPBACK}:{first.port}", name="tasks")).request("PING")

@@ -11,6 +11,7 @@ from shadows.errors import ServerUnreachable, ServerUnsupported
 from shadows.protocol.connection import Address, Link, SyncLink
 from tests.protocol.test_cluster import WAITED, add_in_time, followed, result_of, working
 from tests.support.node import FakeNode, bulk
+from tests.support.proxy import Authority
 from tests.support.sentinel import PRIMARY, watched
 from tests.support.servers import LOOPBACK
 from tests.support.waiting import until
@@ -18,7 +19,7 @@ from tests.support.waiting import until
 type Get = Callable[[], Awaitable[bytes]]
 
 
-async def test_a_replica_takes_over_and_tasks_go_on() -> None:
+async def test_a_replica_takes_over_and_tasks_go_on(engine: str) -> None:
     runs: Counter[int] = Counter()
     going = asyncio.Event()
 
@@ -28,7 +29,7 @@ async def test_a_replica_takes_over_and_tasks_go_on() -> None:
             await going.wait()
         return n
 
-    with watched() as servers:
+    with watched(engine) as servers:
         assert servers.named() == servers.primary.port
         async with Shadow("tasks", servers.url) as shadow:
             shadow.register(count)
@@ -152,3 +153,17 @@ async def test_a_name_that_they_do_not_know_is_said(fakes: Fakes) -> None:
         ServerUnreachable, match=r"no sentinel leads to the primary 'main': .*it knows no primary 'main'"
     ):
         await Link(fakes.address).request("PING")
+
+
+async def test_tls_is_spoken_with_sentinels_and_servers(authority: Authority) -> None:
+    fakes = Fakes()
+    fakes.sentinel = FakeNode(fakes._answer, authority=authority)
+    fakes.server._tls = authority.server_context
+    async with fakes.sentinel, fakes.server:
+        place = f"{LOOPBACK}:{fakes.sentinel.port}/main"
+        link = Link(Address(f"rediss+sentinel://{place}?ssl_ca_certs={authority.ca_file}", name="tasks"))
+        assert await link.request("GET", "{tasks}:x") == b"here"
+        await link.close()
+        assert fakes.server.heard == [b"ROLE", b"GET"]
+        with pytest.raises(ServerUnreachable, match="no sentinel leads to the primary"):
+            await Link(Address(f"redis+sentinel://{place}", name="tasks")).request("PING")

@@ -1,4 +1,4 @@
-"""A cluster of the embedded engine on loopback: nodes, slots moved key by key, failover; no tool but the server is needed."""
+"""A cluster on loopback: nodes, slots moved key by key, failover; no tool but the server is needed."""
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -109,12 +109,10 @@ def slot_of(name: str) -> int:
 
 
 @contextmanager
-def running_cluster(primaries: int = 3, replicas: int = 0, *options: str) -> Generator[Nodes]:
+def running_cluster(primaries: int = 3, replicas: int = 0, engine: str = VALKEY.name) -> Generator[Nodes]:
     """A cluster of the caller's own."""
     with ExitStack() as stack:
-        servers = [
-            stack.enter_context(running(VALKEY.name, *OPTIONS, *options)) for _ in range(primaries + replicas)
-        ]
+        servers = [stack.enter_context(running(engine, *OPTIONS)) for _ in range(primaries + replicas)]
         nodes = Nodes(servers, primaries)
         nodes.form()
         yield nodes

@@ -7,23 +7,27 @@ from typing import Self
 
 import hiredis
 
+from tests.support.proxy import Authority
 from tests.support.servers import LOOPBACK
 
 type Answer = bytes | None
 
 
 class FakeNode:
-    """Listens on loopback. `answer` gets a command's words and gives the reply in RESP; None closes the connection."""
+    """Listens on loopback. `answer` gets a command's words and gives the reply in RESP; None closes the connection. With an `authority` it speaks TLS."""
 
-    def __init__(self, answer: Callable[[list[bytes]], Answer]) -> None:
+    def __init__(
+        self, answer: Callable[[list[bytes]], Answer], *, authority: Authority | None = None
+    ) -> None:
         self.answer = answer
+        self._tls = authority and authority.server_context
         self.heard: list[bytes] = []
         """The names of the commands that were not for opening a connection, in order."""
         self.connections = 0
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port)
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

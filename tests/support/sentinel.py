@@ -1,4 +1,4 @@
-"""A primary, its replica and the sentinels that watch over them, all of the embedded engine, on loopback."""
+"""A primary, its replica and the sentinels that watch over them, on loopback."""
 
 import subprocess
 import tempfile
@@ -44,19 +44,19 @@ class Watched:
 
 
 @contextmanager
-def watched() -> Generator[Watched]:
+def watched(engine: str = VALKEY.name) -> Generator[Watched]:
     """A primary with a replica, and one sentinel that decides alone."""
     with ExitStack() as stack:
-        primary = stack.enter_context(running(VALKEY.name))
-        replica = stack.enter_context(running(VALKEY.name, "--replicaof", f"{LOOPBACK} {primary.port}"))
+        primary = stack.enter_context(running(engine))
+        replica = stack.enter_context(running(engine, "--replicaof", LOOPBACK, str(primary.port)))
         until_sync(lambda: b"state=online" in primary.call("INFO", "replication"), 20, what="a replica")
-        sentinel = stack.enter_context(_sentinel(primary.port))
+        sentinel = stack.enter_context(_sentinel(engine, primary.port))
         until_sync(lambda: sentinel.call("SENTINEL", "REPLICAS", PRIMARY), 20, what="a replica that is known")
         yield Watched(primary, replica, [sentinel])
 
 
 @contextmanager
-def _sentinel(port: int) -> Generator[Server]:
+def _sentinel(engine: str, port: int) -> Generator[Server]:
     with tempfile.TemporaryDirectory(prefix="shadows-", ignore_cleanup_errors=True) as folder:
         path, own = Path(folder) / "sentinel.sock", free_port()
         lines = (
@@ -68,13 +68,13 @@ def _sentinel(port: int) -> Generator[Server]:
         config = Path(folder) / "sentinel.conf"
         config.write_text("\n".join(lines))
         process = subprocess.Popen(
-            [find(VALKEY.name), config, "--sentinel"],
+            [find(engine), config, "--sentinel"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
-        server = Server(VALKEY.name, process, path, own)
+        server = Server(engine, process, path, own)
         try:
             with _guarded(process):
                 until_sync(lambda: _answers(server), 20, what="an answer from the sentinel")
