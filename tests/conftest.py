@@ -1,7 +1,7 @@
 """Which servers the tests run on, and what each test must leave behind: nothing.
 
 `--engine` chooses the engines, may be repeated, and `all` means every one; every test that uses `server` runs once
-on each. Each xdist worker has a server of its own for each engine, and runs its tests one after the other, so a test
+on each, and so does every test that takes an `engine` to start servers of its own. Each xdist worker has a server of its own for each engine, and runs its tests one after the other, so a test
 has the whole server to itself. A test that stops, configures or overloads a server starts its own: `running`.
 """
 
@@ -45,6 +45,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         metafunc.parametrize("server", _engines(metafunc.config), indirect=True)
+    elif "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", _engines(metafunc.config))
 
 
 @pytest.hookimpl(wrapper=True)

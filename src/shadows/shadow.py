@@ -37,7 +37,8 @@ class Shadow(Caller):
     Args:
         name: which shadow; everything of it stands under this name. Default "shadows".
         url: where the server is: redis://, rediss://, unix://, memory:// (an embedded server, gone with this process) or
-            embedded:///DIR (one that is kept on disk). Default: the environment's SHADOWS_URL, then
+            embedded:///DIR (one that is kept on disk); several are redis+cluster://HOST,HOST and
+            redis+sentinel://HOST,HOST/NAME (rediss+… with TLS). Default: the environment's SHADOWS_URL, then
             redis://localhost:6379/0.
         heartbeat_interval: how often workers write what they say of themselves. Default 2 s.
         missed_heartbeats: how many of these may be missing before a worker counts as gone. Default 5.
@@ -70,7 +71,7 @@ class Shadow(Caller):
             raise ValueError(f"execution_ttl={execution_ttl!r}: nothing (0 keeps no records) or more")
         if max_ended < 1 or max_dead < 1:
             raise ValueError(f"max_ended={max_ended!r}, max_dead={max_dead!r}: at least 1 each")
-        address = Address(url_or_default(url), credential_provider)
+        address = Address(url_or_default(url), credential_provider, name=name)
         self.store = Store(name, address)
         self.name = name
         self.url = address.shown

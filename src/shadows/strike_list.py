@@ -184,7 +184,7 @@ class StrikeList(Strikes):
         *,
         credential_provider: CredentialProvider | None = None,
     ) -> None:
-        address = Address(url_or_default(url), credential_provider)
+        address = Address(url_or_default(url), credential_provider, name=name)
         super().__init__(Store(name, address), self._opened)
         self.name = name
         self.url = address.shown

@@ -11,8 +11,21 @@ from shadows.cli.app import run
 from shadows.protocol.connection import Link
 from tests.cli.conftest import Commands
 from tests.cli.test_looking import fill
+from tests.support.cluster import running_cluster, slot_of
+from tests.support.sentinel import watched
 
-CHECKS = ["connection", "version", "eviction", "memory", "persistence", "role", "clock", "scripts", "shadow"]
+CHECKS = [
+    "connection",
+    "version",
+    "mode",
+    "eviction",
+    "memory",
+    "persistence",
+    "role",
+    "clock",
+    "scripts",
+    "shadow",
+]
 
 
 def statuses(found: list[dict[str, str]]) -> dict[str, str]:
@@ -37,6 +50,26 @@ def test_a_server_that_does_not_answer_fails_at_once(
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["check"], found["status"]) == ("connection", "fail")
     assert "no Redis or Valkey answers" in found["detail"]
+
+
+def test_it_says_whether_there_are_several_servers(capsys: pytest.CaptureFixture[str]) -> None:
+    def mode(url: str) -> dict[str, str]:
+        assert run(["doctor", "--json", "--shadows", "tasks", "--url", url]) == 0
+        found: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+        return next(one for one in found if one["check"] == "mode")
+
+    with running_cluster(1) as nodes:
+        found = mode(nodes.url)
+        assert (found["status"], found["detail"]) == (
+            "ok",
+            f"cluster: the shadow's slot is {slot_of('tasks')}",
+        )
+        found = mode(nodes.servers[0].tcp_url)
+        assert found["status"] == "warn"
+        assert "write redis+cluster://" in found["detail"]
+    with watched() as servers:
+        assert mode(servers.url)["detail"] == "the primary that the sentinels name"
+        assert mode(servers.primary.tcp_url)["detail"] == "one server"
 
 
 def test_it_writes_nothing_into_the_server(commands: Commands) -> None:

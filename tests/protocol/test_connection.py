@@ -22,10 +22,9 @@ from shadows.protocol.connection import (
     Link,
     SyncLink,
     check_server,
-    check_url,
     is_passing,
-    mask,
 )
+from shadows.protocol.url import check_url, mask
 from tests.support.proxy import Proxy, command
 from tests.support.servers import Server, free_port, running
 from tests.support.waiting import until
@@ -62,7 +61,7 @@ def test_an_address_that_can_be_reached_is_taken_as_it_is(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("", "its scheme must be one of redis://, rediss://, unix://, memory://, embedded://"),
+        ("", "its scheme must be one of redis://, .*redis.sentinel://, .*embedded://"),
         ("localhost:6379", "its scheme"),
         ("http://localhost", "its scheme"),
         ("redis://", r"cannot be read: write redis://\[user:password@\]host"),
@@ -127,7 +126,7 @@ def test_an_address_says_where_and_not_with_what() -> None:
     address = Address("redis://:secret@host")
     assert repr(address) == "Address('redis://:***@host')"
     assert address.locate() == "redis://:secret@host"
-    assert not address.embedded
+    assert not address.looks
 
 
 def test_an_embedded_server_is_started_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +135,7 @@ def test_an_embedded_server_is_started_where_it_is_asked_for(monkeypatch: pytest
 
     monkeypatch.setattr(embedded, "enter", enter)
     address = Address("memory://tests")
-    assert address.embedded
+    assert address.looks
     assert address.locate() == "unix:///tmp/tests.sock"
 
 

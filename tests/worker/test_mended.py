@@ -10,8 +10,8 @@ import pytest
 
 from shadows import ExecutionState, InvalidName, ResultUnavailable, Shadow, ShadowError, Worker
 from shadows.errors import ServerUnreachable
-from shadows.protocol.connection import check_url
 from shadows.protocol.cycle import Taken, listen
+from shadows.protocol.url import check_url
 from shadows.worker import cycle as cycle_module
 from shadows.worker.cycle import Loop
 from tests.support.servers import Server, running

@@ -10,7 +10,7 @@ import typer
 from .options import AsJson, Name, Url, UrlFile, server_url
 
 if TYPE_CHECKING:
-    from shadows.protocol.connection import Link
+    from shadows.protocol.connection import Address, Link
 
 SLOW_MS = 20.0
 APART_S = 1.0
@@ -29,7 +29,7 @@ class Finding:
 def doctor(
     shadows: Name = "shadows", url: Url = None, url_file: UrlFile = None, as_json: AsJson = False
 ) -> None:
-    """Check the server: connection, version, eviction, memory, persistence, role, clock, scripts, and the shadow itself.
+    """Check the server: connection, version, mode, eviction, memory, persistence, role, clock, scripts, and the shadow itself.
 
     Ends with 1 where a check fails; warnings end with 0.
     """
@@ -60,14 +60,15 @@ async def _examine(name: str, url: str | None) -> list[Finding]:
     from shadows.protocol.keys import Keys
 
     keys = Keys(name)
-    link = Link(Address(url_or_default(url)))
+    address = Address(url_or_default(url), name=keys.name)
+    link = Link(address)
     try:
-        return [finding async for finding in _checks(link, keys.name)]
+        return [finding async for finding in _checks(address, link, keys.name)]
     finally:
         await link.close()
 
 
-async def _checks(link: "Link", name: str) -> AsyncIterator[Finding]:
+async def _checks(address: "Address", link: "Link", name: str) -> AsyncIterator[Finding]:
     from redis.exceptions import RedisError
 
     try:
@@ -77,6 +78,7 @@ async def _checks(link: "Link", name: str) -> AsyncIterator[Finding]:
         yield Finding("connection", "fail", str(error))
         return
     yield _version(facts)
+    yield _mode(facts, address.mode, name)
     yield _eviction(facts)
     yield _memory(facts)
     yield _persistence(facts)
@@ -116,6 +118,23 @@ def _version(facts: dict[str, str]) -> Finding:
     if tuple(int(part) for part in redis.split(".")[:2]) < (6, 0):
         return Finding("version", "fail", f"{shown}: shadows needs Redis 6.0 or newer, or any Valkey")
     return Finding("version", "ok", shown)
+
+
+def _mode(facts: dict[str, str], named: str, name: str) -> Finding:
+    from redis.crc import key_slot
+
+    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")):  # as Redis and as Valkey say it
+        detail = f"cluster: the shadow's slot is {key_slot(f'{{{name}}}'.encode())}"
+        if named != "cluster":
+            return Finding(
+                "mode",
+                "warn",
+                f"{detail}, but the URL names one node: write redis+cluster://, which finds the slot wherever it moves",
+            )
+        return Finding("mode", "ok", detail)
+    return Finding(
+        "mode", "ok", "the primary that the sentinels name" if named == "sentinel" else "one server"
+    )
 
 
 def _eviction(facts: dict[str, str]) -> Finding:

@@ -34,7 +34,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help="The server: redis://, rediss://, unix://, memory:// or embedded:///DIR. Others on this machine can see a "
+        help="The server: redis://, rediss://, redis+cluster://, redis+sentinel://, unix://, memory:// or embedded:///DIR. Others on this machine can see a "
         "command line: put a URL with a password into the environment or a file. [dim]\\[env var: SHADOWS_URL][/dim]",
         show_default="redis://localhost:6379/0",
     ),

@@ -83,5 +83,6 @@ class Store:
             reply: list[Reply] = await link.request(b"EVALSHA", script.sha, *head, *arguments)
         except NoScriptError:
             await link.request(b"SCRIPT", b"LOAD", script.source)
-            reply = await link.request(b"EVALSHA", script.sha, *head, *arguments)
+            # By its source: the node that a moving slot sends us to has not loaded it.
+            reply = await link.request(b"EVAL", script.source, *head, *arguments)
         return reply
