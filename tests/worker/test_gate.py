@@ -178,6 +178,6 @@ async def test_a_herald_looks_at_all_limits_however_many_there_are(name: str, ur
         async with Worker(shadows):
 
             async def forgotten() -> bool:
-                return await shadows._link.request(b"ZCARD", waiting) == 0
+                return bool(await shadows._link.request(b"ZCARD", waiting) == 0)
 
             await until(forgotten)
