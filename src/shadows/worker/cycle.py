@@ -343,6 +343,7 @@ class Loop:
         if self._jobs.pop(taken.token, None) is None:
             return  # left behind: it was handed back already
         self._wanted.set()
+        del job.task  # its context knows the job: without the circle all of it is gone at once
         if not task.cancelled():
             error = task.exception()
             outcome = task.result() if error is None else failed()
