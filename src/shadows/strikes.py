@@ -56,6 +56,7 @@ class Strike:
         """A strike, checked.
 
         Raises:
+            TypeError: a parameter that is no name.
             ValueError: an unknown operator, a value or operator without a parameter, or a value that cannot be compared so.
             EncodingError: a value that cannot travel.
         """
@@ -64,6 +65,8 @@ class Strike:
         except ValueError:
             known = " ".join(Operator)
             raise ValueError(f"operator={operator!r}: one of {known}") from None
+        if parameter is not None and not isinstance(parameter, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            raise TypeError(f"parameter={parameter!r}: the name of a parameter, as a str")
         if not parameter and (value is not None or checked is not Operator.EQUAL):
             raise ValueError(
                 f"operator={checked.value!r}, value={value!r} without a parameter: name the parameter that is compared, "

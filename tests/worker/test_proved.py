@@ -76,6 +76,12 @@ async def test_a_strike_whose_value_has_no_hash_strikes(shadows: Shadow) -> None
     assert (await shadows.add(task)((1, [2]))).disposition is Disposition.STRUCK
 
 
+async def test_a_strike_that_could_have_no_effect_is_refused(shadows: Shadow) -> None:
+    parameter: Any = 7
+    with pytest.raises(TypeError, match="parameter=7: the name of a parameter"):
+        await shadows.strike("task", parameter, "==", 1)
+
+
 class TestHooks:
     @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
     @pytest.mark.parametrize("hook", ["on_start", "on_end", "on_dead"])
