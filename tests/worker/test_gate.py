@@ -135,7 +135,7 @@ async def test_progress_that_cannot_be_written_is_told_and_fails_nothing(
 
 
 async def test_progress_is_seen_while_it_runs_and_forgotten_afterwards(name: str, url: str) -> None:
-    told, go = asyncio.Event(), asyncio.Event()
+    told, go, ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(progress: Progress = Progress()) -> None:
         await progress.set_total(5)
@@ -147,13 +147,14 @@ async def test_progress_is_seen_while_it_runs_and_forgotten_afterwards(name: str
     async def watching(execution: Execution[None]) -> list[tuple[int | None, int, str | None]]:
         return [
             (event["current"], event["total"], event["message"])
-            async for event in execution.subscribe()
+            async for event in execution.subscribe(ready)
             if event["type"] == "progress"
         ]
 
     async with Shadow(name, url) as shadows, Worker(shadows) as worker:
         execution = await shadows.add(work)()
         seen = asyncio.create_task(watching(await shadows.add(work, key=execution.key)()))
+        await ready.wait()
         running = asyncio.create_task(worker.run_until_finished())
         await told.wait()
 
