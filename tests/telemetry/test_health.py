@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from shadows import Shadow, Worker
+from shadows.protocol.address import Address
 from shadows.telemetry import Served, endpoints, serve
 from shadows.testing import ControlledClock
 from tests.support.proxy import Proxy
@@ -125,20 +126,9 @@ async def test_a_worker_whose_cycles_fail_is_not_ready(
     async with served(worker) as (ports, _):
         await until(lambda: ready(ports))
         assert worker._loop is not None
-        monkeypatch.setattr(worker._loop._link, "_address", Nowhere())
+        monkeypatch.setattr(worker._loop._link, "_address", Address("unix:///nowhere/at/all.sock"))
         await worker._loop._link.close()
         await until(lambda: said(ports, "no cycle has succeeded within the lease"))
-
-
-class Nowhere:
-    """An address at which nothing is."""
-
-    embedded = False
-    credentials = None
-    shown = "nowhere"
-
-    def locate(self) -> str:
-        return "unix:///nowhere/at/all.sock"
 
 
 async def test_depth_tells_how_much_there_is_to_do(name: str, url: str) -> None:
