@@ -25,8 +25,9 @@ from shadows.protocol.connection import (
     is_passing,
 )
 from shadows.protocol.url import check_url, mask
+from tests.support.node import FakeNode
 from tests.support.proxy import Proxy, command
-from tests.support.servers import Server, free_port, running
+from tests.support.servers import LOOPBACK, Server, free_port, running
 from tests.support.waiting import until
 
 
@@ -355,3 +356,11 @@ async def test_a_server_that_takes_a_connection_and_says_nothing_is_unreachable(
     with pytest.raises(ServerUnreachable, match="no word in time"):
         await link.request("PING")
     server.close()
+
+
+async def test_a_subscription_that_is_refused_is_said_as_it_is() -> None:
+    async with FakeNode(lambda words: b"-NOPERM no access to the channel\r\n") as node:
+        link = Link(Address(f"redis://{LOOPBACK}:{node.port}"))
+        with pytest.raises(ResponseError, match="no access to the channel"):
+            await anext(link.messages("news", lambda: None))
+        assert node.heard == [b"SUBSCRIBE"]

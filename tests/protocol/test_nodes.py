@@ -1,5 +1,8 @@
 """URLs that name several servers."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from shadows.errors import InvalidName, ServerUnreachable
@@ -88,3 +91,9 @@ async def test_where_nobody_answers_each_is_named(url: str) -> None:
     with pytest.raises(ServerUnreachable, match=r"127.0.0.1:1: .*[Rr]efused.*\. Start one there") as caught:
         await Link(Address(url, name="tasks")).request("PING")
     assert "secret" not in str(caught.value)
+
+
+def test_the_guides_urls_can_be_used() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "cluster-and-sentinel.md").read_text()
+    shown = re.findall(r"(?:SHADOWS_URL=|--url )(\S+)", guide)
+    assert [Address(url).mode for url in shown] == ["cluster", "sentinel", "cluster", "cluster"]

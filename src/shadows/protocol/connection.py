@@ -253,9 +253,7 @@ class SyncLink:
 
 
 def _nobody(address: Address, error: ResponseError) -> ServerUnreachable:
-    return ServerUnreachable(
-        f"{address.shown} cannot serve this shadow just now, and nothing was done: {error}"
-    )
+    return ServerUnreachable(f"{address.shown} cannot serve this shadow just now: {error}")
 
 
 def is_passing(error: Exception) -> bool:
