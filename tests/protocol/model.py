@@ -274,11 +274,12 @@ class Model(Ground):
         lease = self.leases.get(worker)
         if lease is not None and lease > self.now:
             return ["ALIVE"]
-        if lease is not None:
-            self.leases[worker] = 0
         held = [entry for entry in self.pending(worker) if self.good(entry.queue)]
+        if lease is not None and lease >= 0:
+            lease = self.leases[worker] = -2 if any(entry.parts and entry.parts[1] for entry in held) else -1
         for entry in held[:most]:
-            self._take_back(entry, limits, max_deliveries, int(lease is not None))
+            suspect = bool(entry.parts and entry.parts[1])
+            self._take_back(entry, limits, max_deliveries, int(lease == -1 or (lease == -2 and suspect)))
         left = len(held) > most
         owned = {entry.queue for entry in self.pending(worker)} | {self.broken}
         self.consumers -= {(queue, worker) for queue in self.streams if queue not in owned}

@@ -38,6 +38,7 @@ from .ear import Ear
 from .lease import Lease
 from .progress import ProgressBoard
 from .runner import Job, Runner, Stop
+from .suspects import Suspects
 from .turns import Turns
 
 logger = logging.getLogger("shadows.worker")
@@ -86,6 +87,7 @@ class Loop:
         self._ear = Ear(shadow.store, self._wanted.set, self._hard_of_hearing)
         self._jobs: dict[str, Job] = {}
         self._finished: deque[Settlement] = deque()
+        self._suspects = Suspects()
         self._paused: frozenset[str] = frozenset()
         self._stopping = False
         self._compared = time.monotonic()
@@ -261,7 +263,13 @@ class Loop:
             self._finished.extend(_given_back(starting))
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
             free = self._slots()
-            for taken in starting[:free]:
+            now_ms = (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
+            parted = self._suspects.part(starting[:free], self._jobs, self._finished, now_ms)
+            self._ear.heard += (
+                parted.held
+            )  # as what a read brings, it starts only after a cycle: that takes the others back
+            self._finished.extend(parted.back)
+            for taken in parted.start:
                 self._start(taken)
             # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
             self._finished.extend(_given_back(starting[free:]))
