@@ -9,12 +9,12 @@ from typing import Self
 from tests.support.waiting import until_sync
 
 PROGRAM = """
-import asyncio, os, sys
+import asyncio, os, sys, time
 from datetime import timedelta
 from pathlib import Path
 from shadows import Shadow, Worker
 
-name, url, folder, lease, grace = sys.argv[1:]
+name, url, folder, lease, grace, max_stall = sys.argv[1:]
 
 def write(word, n):
     with open(Path(folder) / "effects", "a") as effects:
@@ -31,7 +31,14 @@ async def die(n: int) -> None:
     write("start", n)
     os._exit(9)
 
-tasks = [wait_for_gate, die]
+async def block(n: int) -> int:
+    write("start", n)
+    while not (Path(folder) / "gate").exists():
+        time.sleep(0.01)
+    write("end", n)
+    return os.getpid()
+
+tasks = [wait_for_gate, die, block]
 
 if __name__ == "__main__":
     async def main():
@@ -41,6 +48,7 @@ if __name__ == "__main__":
         await Worker.run(
             shadows_name=name, url=url, tasks=["program:tasks"], concurrency=20,
             redelivery_timeout=timedelta(seconds=float(lease)), grace=timedelta(seconds=float(grace)),
+            max_stall=timedelta(seconds=float(max_stall)),
         )
     import logging
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -57,13 +65,13 @@ class Fleet:
         (folder / "program.py").write_text(PROGRAM)
         self.processes: list[subprocess.Popen[str]] = []
 
-    def start(self, lease: float = 1, grace: float = 25) -> subprocess.Popen[str]:
+    def start(self, lease: float = 1, grace: float = 25, max_stall: float = 600) -> subprocess.Popen[str]:
         """Start one more worker and wait until it is up."""
         number = len(self.processes)
         log = self._folder / f"log{number}"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "program.py", *self._arguments, str(lease), str(grace)],
+                [sys.executable, "program.py", *self._arguments, str(lease), str(grace), str(max_stall)],
                 cwd=self._folder,
                 stderr=output,
                 text=True,

@@ -6,6 +6,8 @@ Its life:
   tasks only while `holds()`: its last successful beat is younger than the lease, by the process's own monotonic clock.
 - A beat that answers LOST means that others have (begun to) take its tasks: the loop is told, and a new incarnation
   begins, with a name that nobody used before.
+- A loop that has been blocked for longer than `max_stall` gives its lease up: the thread renews it no more, until the
+  loop goes on.
 - `stop` ends the thread; what the lease still covers may be reaped once it has run out.
 """
 
@@ -21,6 +23,8 @@ from shadows.clock import Clock
 from shadows.protocol.connection import SyncLink
 from shadows.protocol.lease import beat
 from shadows.protocol.store import Store
+
+from .watchdog import LOOK_EVERY, Watchdog
 
 logger = logging.getLogger("shadows.worker")
 
@@ -39,6 +43,7 @@ class Lease:
         clock: Clock,
         lost: Callable[[], None],
         expired: Callable[[list[str]], None],
+        watchdog: Watchdog,
     ) -> None:
         self._store = store
         self._name = name
@@ -46,6 +51,7 @@ class Lease:
         self._clock = clock
         self._lost = lost
         self._expired = expired
+        self._watchdog = watchdog
         self._link = SyncLink(store.address, max(length / 4, 0.25))
         self._ending = threading.Event()
         self._beating = threading.Lock()
@@ -81,15 +87,19 @@ class Lease:
         return time.monotonic() - self._last < self._length
 
     def _renew(self) -> None:
-        pause = self._length / 4
-        while not self._ending.wait(pause):
-            try:
-                self._beat()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
-                logger.warning("lease not renewed worker=%s error=%s", self._name, error)
-                pause = self._length / 16
-            else:
-                pause = self._length / 4
+        due = time.monotonic() + self._length / 4
+        while not self._ending.wait(min(LOOK_EVERY, max(0.0, due - time.monotonic()))):
+            responds = self._watchdog.look()
+            if time.monotonic() < due:
+                continue
+            pause = self._length / 4
+            if responds:
+                try:
+                    self._beat()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
+                    logger.warning("lease not renewed worker=%s error=%s", self._name, error)
+                    pause = self._length / 16
+            due = time.monotonic() + pause
 
     def _renew_at(self, instant_ms: int) -> None:
         self._beat(stamp=str(instant_ms).encode())
