@@ -243,12 +243,14 @@ class Link:
 class SyncLink:
     """The same for a thread that shares no loop: one socket, one request at a time."""
 
-    __slots__ = ("_address", "_connection", "_timeout")
+    __slots__ = ("_address", "_connection", "_timeout", "opened")
 
     def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
         self._connection: Any = None
+        self.opened = 0
+        """How often a socket was opened."""
 
     def request(self, *command: Argument) -> Reply:
         """Send one command and wait for its reply.
@@ -269,6 +271,7 @@ class SyncLink:
                 )
                 self._connection = pool.make_connection()
                 self._connection.connect()
+                self.opened += 1
             self._connection.send_packed_command([_packed(command)], check_health=False)
             return self._connection.read_response(disable_decoding=True)
         except ResponseError:

@@ -19,11 +19,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from redis.exceptions import ResponseError
+
 from shadows.clock import Clock
 from shadows.protocol.connection import SyncLink
-from shadows.protocol.lease import beat
+from shadows.protocol.lease import beat, server_run
 from shadows.protocol.store import Store
 
+from .holdoff import HoldOff
 from .watchdog import LOOK_EVERY, Watchdog
 
 logger = logging.getLogger("shadows.worker")
@@ -57,6 +60,8 @@ class Lease:
         self._beating = threading.Lock()
         self._last = 0.0
         self._latest_ms = 0
+        self._opened = 0
+        self._hold_off = HoldOff(name, length)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._renew, name=f"shadows-lease-{name}", daemon=True)
         self._unfollow: Callable[[], None] = lambda: None
@@ -86,6 +91,10 @@ class Lease:
         """Whether tasks may be started: the last beat is younger than the lease."""
         return time.monotonic() - self._last < self._length
 
+    def hold_off(self) -> float:
+        """Seconds for which nobody may be judged dead, as the server was away; 0 where everybody may."""
+        return self._hold_off.remaining()
+
     def _renew(self) -> None:
         due = time.monotonic() + self._length / 4
         while not self._ending.wait(min(LOOK_EVERY, max(0.0, due - time.monotonic()))):
@@ -97,6 +106,7 @@ class Lease:
                 try:
                     self._beat()
                 except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
+                    self._hold_off.failed()
                     logger.warning("lease not renewed worker=%s error=%s", self._name, error)
                     pause = self._length / 16
             due = time.monotonic() + pause
@@ -119,6 +129,9 @@ class Lease:
                 first=first,
                 stamp=at,
             )
+            if not at:  # a clock that is moved by hand jumps, and nothing is away then
+                self._hold_off.beaten(sent, answer.now_ms)
+                self._see_server()
             apart_us = answer.now_ms * 1000 - self._clock.now_us()
             # What follows a clock that is moved by hand agrees with it, also while it is being moved.
             self.offset_us = apart_us if abs(apart_us) > CLOCKS_AGREE_US and not at else 0
@@ -132,6 +145,15 @@ class Lease:
             self._beat(first=True)
         elif answer.expired:
             self._tell(lambda: self._expired(answer.expired))
+
+    def _see_server(self) -> None:
+        """Where the socket is another one, the server may be another run of it."""
+        if self._opened != self._link.opened:
+            with contextlib.suppress(
+                ResponseError
+            ):  # it may not be asked, and the beats themselves are left to judge by
+                self._hold_off.connected(server_run(self._link))
+            self._opened = self._link.opened
 
     def _tell(self, news: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may have ended without a word to us

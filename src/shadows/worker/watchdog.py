@@ -81,5 +81,5 @@ class Watchdog:
         self._told = self._given_up = False
 
     def _stack(self) -> str:
-        frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - there is no other way to see it
+        frame = sys._current_frames().get(self._thread)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - there is no other way to see it
         return "".join(traceback.format_stack(frame, MOST_FRAMES)).rstrip()

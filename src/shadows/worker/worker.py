@@ -187,7 +187,13 @@ class Worker:
             await self.shadow.store.enroll(
                 self._link, [*(self.queues or ()), *(plan.queue for plan in self.shadow.plans())]
             )
-            reaper = Reaper(self.shadow, self._link, self._max_deliveries, seconds)
+            reaper = Reaper(
+                self.shadow,
+                self._link,
+                self._max_deliveries,
+                seconds,
+                lambda: lease.hold_off(),  # noqa: PLW0108 - the lease comes after it
+            )
             self._lease = lease = Lease(
                 self.shadow.store,
                 self.name,
