@@ -153,15 +153,15 @@ async def test_the_tasks_of_the_living_are_not_taken_when_the_server_comes_back(
         await go_on.wait()
 
     persistent = ("--appendonly", "yes", "--appendfsync", "always", "--dir", str(tmp_path))
-    second, soon = timedelta(seconds=1), timedelta(seconds=0.1)
+    length, soon = timedelta(seconds=3), timedelta(seconds=0.1)
     with running("valkey", *persistent, port=port) as server:
         shadow = Shadow("held", server.tcp_url)
         await shadow.__aenter__()
-        late = await Worker(shadow, "late", redelivery_timeout=second, reconnection_delay=soon).__aenter__()
+        late = await Worker(shadow, "late", redelivery_timeout=length, reconnection_delay=soon).__aenter__()
         working = [asyncio.create_task(late.run_forever())]
         execution = await shadow.add(hold)()
         await until(lambda: runs)
-        other = await Worker(shadow, "other", redelivery_timeout=second, reconnection_delay=soon).__aenter__()
+        other = await Worker(shadow, "other", redelivery_timeout=length, reconnection_delay=soon).__aenter__()
         working.append(asyncio.create_task(other.run_forever()))
         first, lease = late._lease, other._lease
         assert first is not None

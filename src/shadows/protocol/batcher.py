@@ -5,18 +5,18 @@ batch keeps its number: whatever the network does to a request or its reply, sen
 """
 
 import asyncio
-import re
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import ResponseError
 
 from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ShadowError
 
-from .connection import Link, is_passing
+from .connection import Link
+from .failures import Backoff, Failure, classify, needs_another_socket
 from .schedule import PRODUCER_MEMORY_MS, Answer, Item, LateBatch, schedule
 from .store import Store
 
@@ -24,8 +24,7 @@ MOST_ITEMS = 200
 MOST_BYTES = 4 * 1024 * 1024
 PATIENCE = 15.0
 """Seconds for which a batch is sent again before its callers are told."""
-_REFUSALS = re.compile("(?:^|-)(?:MISCONF|NOREPLICAS|OOM|READONLY) ")
-"""How a server says that it takes no writes: within a longer text where it is older than Redis 7."""
+LONGEST_PAUSE = 1.0
 
 
 @dataclass(slots=True)
@@ -133,7 +132,7 @@ class Batcher:
         self._batch += 1
         now = time.monotonic()
         remember = now > self._remember_until
-        deadline, pause = now + self._patience, 0.05
+        deadline, backoff, moved = now + self._patience, Backoff(LONGEST_PAUSE), False
         while True:
             try:
                 if missing := queues.difference(self._store.queues):
@@ -152,10 +151,15 @@ class Batcher:
             ):  # the server forgot us and remembers somebody else of our name: not in this universe
                 raise ShadowError("a newer batch of this producer was accepted first") from None
             except (ServerUnreachable, ResponseError) as error:
-                if not is_passing(error) or time.monotonic() + pause > deadline:
+                failure, pause = classify(error), backoff.pause()
+                again = failure in (Failure.TRANSIENT, Failure.RELOAD)
+                if failure is Failure.REFUSED and needs_another_socket(error) and not moved:
+                    again = moved = (
+                        True  # the server was made a replica: another socket may lead to its successor
+                    )
+                if not again or time.monotonic() + pause > deadline:
                     raise
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
             else:
                 if remember:
                     self._remember_until = now + PRODUCER_MEMORY_MS / 2000
@@ -174,7 +178,7 @@ def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
 
 def explained(error: Exception, item: Item) -> Exception:
     """The error as one caller should see it."""
-    if isinstance(error, OutOfMemoryError | ReadOnlyError) or _REFUSALS.search(str(error)):
+    if classify(error) is Failure.REFUSED:
         refused = Overloaded(
             f"the server refuses writes ({error}); the task {item.key!r} was not accepted: add it again later, or give "
             "the server more memory"

@@ -18,11 +18,9 @@ from redis.connection import ConnectionPool as SyncConnectionPool
 from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
-    ClusterDownError,
     NoPermissionError,
     RedisError,
     ResponseError,
-    TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -31,6 +29,8 @@ from redis.retry import Retry as SyncRetry
 from shadows import embedded
 from shadows.embedded.url import parse
 from shadows.errors import EmbeddedUnavailable, InvalidName, ServerUnreachable, ServerUnsupported
+
+from .failures import needs_another_socket
 
 type Argument = str | bytes | int
 type Reply = Any
@@ -155,7 +155,9 @@ class Link:
                         disable_decoding=True, disconnect_on_error=False
                     )
                     return reply
-            except ResponseError:
+            except ResponseError as error:
+                if needs_another_socket(error):
+                    await self.close()
                 raise
             except (OSError, RedisError) as error:
                 await self.close()
@@ -274,7 +276,9 @@ class SyncLink:
                 self.opened += 1
             self._connection.send_packed_command([_packed(command)], check_health=False)
             return self._connection.read_response(disable_decoding=True)
-        except ResponseError:
+        except ResponseError as error:
+            if needs_another_socket(error):
+                self.close()
             raise
         except BaseException:
             self.close()
@@ -372,12 +376,6 @@ def _masked(option: str) -> str:
 
 _PLACE = re.compile(r"[\w.:/-]*")
 _SHOWABLE = re.compile(r"[\w.-]*")
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether the same request may well be answered in a moment: no answer came, or the server is busy or moving."""
-    passing = ServerUnreachable | TryAgainError | ClusterDownError
-    return isinstance(error, passing) or str(error).startswith("BUSY ")
 
 
 async def check_server(link: Link) -> None:

@@ -18,10 +18,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from shadows.errors import ServerUnsupported
-from shadows.protocol.connection import Link, is_passing
+from shadows.protocol.connection import Link
 from shadows.protocol.cycle import (
     MOST_ITEMS,
     Cycled,
@@ -31,6 +30,7 @@ from shadows.protocol.cycle import (
     cycle,
     recover,
 )
+from shadows.protocol.failures import FIRST_PAUSE, Backoff, Failure, classify
 from shadows.protocol.outcomes import Outcome, cancelled, failed, release
 from shadows.shadow import Shadow
 
@@ -48,10 +48,8 @@ BACKSTOP = 1.0
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
 MOST_BYTES = 4 * 1024 * 1024
-FIRST_PAUSE = 0.05
 PATIENCE = 5.0
 """Seconds that a task may take to end after being cancelled for a shutdown; then it is left behind."""
-_HEALING = ("NOGROUP", "UNBLOCKED", "NOREPLICAS", "MISCONF", "READONLY", "OOM")
 
 
 class Loop:
@@ -136,7 +134,7 @@ class Loop:
 
     async def run(self, finished: Callable[[Cycled], Awaitable[bool]]) -> None:
         """Cycle until stopped and drained, or until `finished` says so of a cycle that left nothing here to do."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(self._reconnection_delay)
         self._patience_ends = None
         while True:
             self._wanted.clear()
@@ -146,7 +144,7 @@ class Loop:
                 asked = self._free()
                 cycled = await self._cycle(asked)
             except (RedisError, OSError) as error:
-                if isinstance(error, ResponseError | ServerUnsupported) and not _heals(error):
+                if classify(error) is Failure.FATAL:
                     raise
                 logger.warning("server does not answer error=%s", error)
                 self._runner.meter.disrupted()
@@ -154,10 +152,9 @@ class Loop:
                 await self._link.close()
                 if self._stopping and (self._given_up() or not (self._jobs or self._finished)):
                     return await self._end_listening()
-                await self._wait(pause)
-                pause = min(pause * 2, self._reconnection_delay)
+                await self._wait(backoff.pause())
                 continue
-            pause = FIRST_PAUSE
+            backoff.reset()
             if self._stopping and self._given_up():
                 return await self._end_listening()
             if not (self._jobs or self._finished or self._ear.heard) and (
@@ -381,9 +378,3 @@ class Loop:
 
 def _given_back(several: Iterable[Taken]) -> Iterator[Settlement]:
     return (Settlement(taken.token, taken.key, release()) for taken in several)
-
-
-def _heals(error: Exception) -> bool:
-    """Whether the server will answer otherwise in a moment, or once its streams are made anew."""
-    passing = is_passing(error) or isinstance(error, ReadOnlyError | OutOfMemoryError)
-    return passing or any(word in str(error) for word in _HEALING)

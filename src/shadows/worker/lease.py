@@ -23,6 +23,7 @@ from redis.exceptions import ResponseError
 
 from shadows.clock import Clock
 from shadows.protocol.connection import SyncLink
+from shadows.protocol.failures import jittered
 from shadows.protocol.lease import beat, server_run
 from shadows.protocol.store import Store
 
@@ -108,7 +109,7 @@ class Lease:
                 except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
                     self._hold_off.failed()
                     logger.warning("lease not renewed worker=%s error=%s", self._name, error)
-                    pause = self._length / 16
+                    pause = jittered(self._length / 16)
             due = time.monotonic() + pause
 
     def _renew_at(self, instant_ms: int) -> None:

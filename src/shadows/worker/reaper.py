@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from shadows.protocol.connection import Link
+from shadows.protocol.failures import classify, jittered
 from shadows.protocol.lease import reap, strangers
 from shadows.shadow import Shadow
 
@@ -44,7 +45,7 @@ class Reaper:
         while True:
             self._wanted.clear()
             try:
-                async with asyncio.timeout(self._lease):
+                async with asyncio.timeout(jittered(self._lease)):
                     await self._wanted.wait()
             except TimeoutError:
                 pass
@@ -55,7 +56,7 @@ class Reaper:
                 while self._expired and not self._held_off():
                     await self.reap(self._expired.pop())
             except Exception as error:  # noqa: BLE001 - whatever it is, others may still be reaped
-                logger.warning("dead workers not reaped error=%s", error)
+                logger.warning("dead workers not reaped error=%s failure=%s", error, classify(error).name)
 
     async def _hold_off(self) -> None:
         while seconds := self._held_off():  # noqa: ASYNC110 - the answer is how long to wait

@@ -27,6 +27,7 @@ from shadows.payload.failures import Failure, describe_failure
 from shadows.payload.outcomes import Record, encode_record, encode_result
 from shadows.protocol.acquire import Admission
 from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.failures import Backoff
 from shadows.protocol.outcomes import (
     Kind,
     Outcome,
@@ -63,7 +64,7 @@ MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
 STRICKEN_PAUSE_MS = 1000
 UNADMITTED_PAUSE_MS = 1000
-FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
+LAST_PAUSE = 5.0
 _CARRYING = (Kind.NEXT, Kind.RELEASE)
 """Outcomes whose data is a call, and takes the place of what is stored."""
 
@@ -338,14 +339,13 @@ class Runner:
 
     async def _enroll(self, queues: set[str]) -> None:
         """Have the server know the queues: a server that is away is waited for, as the task has ended already."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(LAST_PAUSE)
         while missing := queues.difference(self._shadow.store.queues):
             try:
                 await self._worker.enroll(missing)
             except (RedisError, OSError) as error:
                 logger.warning("server does not answer error=%s", error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LAST_PAUSE)
+                await asyncio.sleep(backoff.pause())
 
     def _recipe(self, plan: Plan) -> Recipe:
         recipe = self._recipes.get(plan.name)
