@@ -1,6 +1,7 @@
 """`cycle.lua`: settle what finished, promote what is due, take what is ready."""
 
 import pytest
+from redis.exceptions import ResponseError
 
 from shadows.protocol.acquire import Claim, Need
 from shadows.protocol.cycle import Limits, Settlement, Taken, Verdict
@@ -863,3 +864,17 @@ def test_two_hundred_of_everything_go_in_one_call(bench: Bench) -> None:
 
 def test_a_settlement_is_a_token_a_key_and_an_outcome() -> None:
     assert Settlement("default/1-1", "a", retry(5)).outcome == Outcome(retry().kind, 5)
+
+
+def test_an_error_that_is_not_of_a_missing_group_is_told(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.add("b")
+    bench.wire.one("ACL", "SETUSER", "default", "-xreadgroup")
+    try:
+        with pytest.raises(ResponseError, match="NOPERM|permission|can't run"):
+            bench.cycle(take=1, settle=[(task, completed())])
+    finally:
+        bench.wire.one("ACL", "SETUSER", "default", "+xreadgroup")
+    assert bench.find("a").state == "completed", "what it settled before is settled"
+    assert [found.key for found in bench.take()] == ["b"]

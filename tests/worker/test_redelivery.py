@@ -201,6 +201,25 @@ async def test_a_worker_carries_on_when_the_server_has_lost_everything(
         await running
 
 
+async def test_a_worker_takes_again_at_once_when_the_server_has_lost_everything(
+    name: str, url: str, server: Server
+) -> None:
+    """Not only at its next beat, which is 15 s away."""
+    runs: list[int] = []
+
+    async def note(n: int) -> None:
+        runs.append(n)
+
+    async with Shadow(name, url) as shadow, Worker(shadow, redelivery_timeout=timedelta(minutes=1)) as worker:
+        running = asyncio.create_task(worker.run_forever())
+        await until(lambda: worker._loop is not None and worker._loop._ear.listening)
+        server.call("FLUSHALL")
+        await shadow.add(note)(1)
+        await until(lambda: runs == [1], 5)
+        worker.stop()
+        await running
+
+
 async def test_a_broken_queue_does_not_stop_the_others(name: str, url: str, server: Server) -> None:
     runs: list[int] = []
 

@@ -343,6 +343,8 @@ class Loop:
         if self._finished or (asked and len(cycled.taken) >= asked and self._free()):
             return
         if not cycled.leased:
+            if self._lease.holds():  # as far as the beats know: the next may be far away
+                self._lease.renew()
             await self._wait(FIRST_PAUSE)
             return
         if not self._ear.listening and self._free() > 0:

@@ -57,7 +57,8 @@ class Lease:
         self._expired = expired
         self._watchdog = watchdog
         self._link = SyncLink(store.address, max(length / 4, 0.25))
-        self._ending = threading.Event()
+        self._ending = False
+        self._nudged = threading.Event()
         self._beating = threading.Lock()
         self._last = 0.0
         self._latest_ms = 0
@@ -84,7 +85,8 @@ class Lease:
     async def stop(self) -> None:
         """Renew no more."""
         self._unfollow()
-        self._ending.set()
+        self._ending = True
+        self._nudged.set()
         await asyncio.to_thread(self._thread.join)
         self._link.close()
 
@@ -92,15 +94,23 @@ class Lease:
         """Whether tasks may be started: the last beat is younger than the lease."""
         return time.monotonic() - self._last < self._length
 
+    def renew(self) -> None:
+        """Renew it at once: the server says that it does not hold, as where it lost its data."""
+        self._nudged.set()
+
     def hold_off(self) -> float:
         """Seconds for which nobody may be judged dead, as the server was away; 0 where everybody may."""
         return self._hold_off.remaining()
 
     def _renew(self) -> None:
         due = time.monotonic() + self._length / 4
-        while not self._ending.wait(min(LOOK_EVERY, max(0.0, due - time.monotonic()))):
+        while True:
+            nudged = self._nudged.wait(min(LOOK_EVERY, max(0.0, due - time.monotonic())))
+            if self._ending:
+                return
+            self._nudged.clear()
             responds = self._watchdog.look()
-            if time.monotonic() < due:
+            if not nudged and time.monotonic() < due:
                 continue
             pause = self._length / 4
             if responds:
