@@ -872,7 +872,7 @@ def test_an_error_that_is_not_of_a_missing_group_is_told(bench: Bench) -> None:
     bench.add("b")
     bench.wire.one("ACL", "SETUSER", "default", "-xreadgroup")
     try:
-        with pytest.raises(ResponseError, match="NOPERM|permission|can't run"):
+        with pytest.raises(ResponseError, match=r"NOPERM|permission|can't run"):
             bench.cycle(take=1, settle=[(task, completed())])
     finally:
         bench.wire.one("ACL", "SETUSER", "default", "+xreadgroup")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ShadowError
+from shadows.errors import NotAccepted, Overloaded, QueueFull, ServerUnreachable, ShadowError
 
 from .connection import Link
 from .failures import Backoff, Failure, classify, needs_another_socket
-from .schedule import PRODUCER_MEMORY_MS, Answer, Item, LateBatch, schedule
+from .schedule import PRODUCER_MEMORY_MS, Answer, Item, LateBatch, replicated, schedule
 from .store import Store
 
 MOST_ITEMS = 200
@@ -25,6 +25,19 @@ MOST_BYTES = 4 * 1024 * 1024
 PATIENCE = 15.0
 """Seconds for which a batch is sent again before its callers are told."""
 LONGEST_PAUSE = 1.0
+
+
+REPLICAS_PATIENCE_MS = 5000
+"""For how long replicas may take to have what was accepted."""
+
+
+class Unreplicated(Exception):
+    """A call was answered so, and too few replicas have what stands under its key."""
+
+    def __init__(self, answer: Answer, reached: int) -> None:
+        super().__init__(answer, reached)
+        self.answer = answer
+        self.reached = reached
 
 
 @dataclass(slots=True)
@@ -37,12 +50,22 @@ class Batcher:
     """Sends calls to be accepted, many at once. Its owner runs `run` for as long as calls may be added."""
 
     def __init__(
-        self, store: Store, link: Link, stamp: Callable[[], bytes], patience: float = PATIENCE
+        self,
+        store: Store,
+        link: Link,
+        stamp: Callable[[], bytes],
+        patience: float = PATIENCE,
+        *,
+        durable: int = 0,
+        max_queue_length: int | None = None,
     ) -> None:
         self._store = store
         self._link = link
         self._stamp = stamp
         self._patience = patience
+        self._durable = durable
+        self._longest = max_queue_length
+        self._reached = 0
         self._producer = secrets.token_hex(8)
         self._batch = 0
         self.strikes = 0
@@ -65,6 +88,8 @@ class Batcher:
         Raises:
             ServerUnreachable: it may or may not have been accepted; or nobody sends any more.
             Overloaded: the server refuses writes.
+            Unreplicated: too few replicas have it.
+            QueueFull: the queue holds as many tasks as it may.
             NotAccepted: the queue's key holds something else.
         """
         if self._ended:
@@ -124,6 +149,15 @@ class Batcher:
                         f"{self._store.keys.ready(waiting.item.queue).decode()!r} from the server"
                     )
                 )
+            elif answer is Answer.FULL:
+                waiting.reply.set_exception(
+                    QueueFull(
+                        f"queue {waiting.item.queue!r} holds max_queue_length={self._longest} tasks; the task "
+                        f"{waiting.item.key!r} was not accepted: add it again later"
+                    )
+                )
+            elif self._reached < self._durable:
+                waiting.reply.set_exception(Unreplicated(answer, self._reached))
             else:
                 waiting.reply.set_result(answer)
 
@@ -144,8 +178,11 @@ class Batcher:
                     self._batch,
                     items,
                     remember=remember,
+                    longest=self._longest,
                     stamp=self._stamp(),
                 )
+                if self._durable:  # what else fails here is sent again: it may have another server then
+                    self._reached = await replicated(self._link, self._durable, REPLICAS_PATIENCE_MS)
             except (
                 LateBatch
             ):  # the server forgot us and remembers somebody else of our name: not in this universe
