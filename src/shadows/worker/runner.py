@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from shadows.calls import check_size
 from shadows.clock import as_datetime
 from shadows.dependencies.behaviour import Asking, Decision, Ending
 from shadows.dependencies.context import Run, current_run
@@ -302,7 +303,9 @@ class Runner:
         def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
             call = job.call
             arguments = call.arguments if args is None else job.plan.encode(args, kwargs or {})
-            follower = encode_call(Call(call.function, arguments, at_us, headers=call.headers))
+            follower = check_size(
+                call.function, encode_call(Call(call.function, arguments, at_us, headers=call.headers))
+            )
             return succeeded_by(follower, 0 if at_us <= ended_us else -(-at_us // 1000))
 
         ended_us = self._worker.now_us()
