@@ -237,6 +237,14 @@ def test_a_key_that_is_kept_for_its_time_is_free_after_it(bench: Bench) -> None:
     assert bench.schedule(call("a")) == [ACCEPTED]
 
 
+def words(*items: Item) -> list[str | bytes | int]:
+    """Calls as the script takes them."""
+    several: list[str | bytes | int] = []
+    for one in items:
+        several += (one.mode.value, one.key, one.queue, one.instant_ms, one.body)
+    return several
+
+
 def test_a_full_queue_takes_nothing_more_for_now(bench: Bench) -> None:
     """What runs counts too; what is for later, another queue and whatever replaces what stands there do not."""
     bench.enroll("mail")
@@ -245,20 +253,27 @@ def test_a_full_queue_takes_nothing_more_for_now(bench: Bench) -> None:
     bench.add("later", at=bench.instant + 5)
     before = {role: bench.ask("HGETALL", role) for role in ("live", "parked")}
     items = call("c"), call("a"), replacing("c"), replacing("later"), replacing("b", "mail"), replacing("a")
-    arguments = [
-        word for one in items[:4] for word in (one.mode.value, one.key, one.queue, one.instant_ms, "x")
-    ]
+    arguments = words(*items[:4])
     assert bench.raw("replace", bench.instant, "other", 1, "", 4, *arguments, 2) == ["OK", "FEFF", 0]
     assert {role: bench.ask("HGETALL", role) for role in ("live", "parked")} == before
     assert bench.ask("XLEN", "ready:default") == 2
-    arguments = [
-        word for one in items[4:] for word in (one.mode.value, one.key, one.queue, one.instant_ms, "x")
-    ]
+    arguments = words(*items[4:])
     assert bench.raw("replace", bench.instant, "other", 2, "", 2, *arguments, 2) == ["OK", "AA", 0]
     assert bench.raw("replace", bench.instant, "other", 2, "", 2, *arguments, 1) == ["OK", "AA", 0], (
         "the same again"
     )
-    more = ["add", "d", "default", bench.instant + 9, "x", "add", "e", "default", 0, "x"]
+    more: list[str | bytes | int] = [
+        "add",
+        "d",
+        "default",
+        bench.instant + 9,
+        "x",
+        "add",
+        "e",
+        "default",
+        0,
+        "x",
+    ]
     assert bench.raw("schedule", bench.instant, "other", 3, "", 2, *more, 1) == ["OK", "AF", 0]
     bench.cycle(settle=[(running, completed())])
     assert bench.ask("XLEN", "ready:default") == 1

@@ -8,13 +8,14 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from shadows import Disposition, Execution, ExecutionState, Retry, Shadow, Worker
 from shadows.clock import SystemClock
-from shadows.worker import reaper as reaper_module
+from shadows.protocol.lease import strangers
 from tests.support.fleet import Fleet
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, running
@@ -46,7 +47,7 @@ async def test_d2_an_exception_that_holds_what_cannot_travel_fails_its_task_alon
     class Held(Exception):
         def __init__(self) -> None:
             super().__init__(threading.Lock(), lambda: None)
-            self.frame = [].__iter__()
+            self.held = iter(())
 
         def __reduce__(self) -> Any:
             raise RuntimeError
@@ -248,17 +249,16 @@ async def test_d17_a_worker_with_a_short_lease_takes_nothing_from_one_with_a_lon
     shadow: Shadow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, runs, gate = list[int](), list[int](), asyncio.Event()
-    look = reaper_module.strangers
 
     async def counted(*arguments: Any) -> set[str]:
         looks.append(1)
-        return await look(*arguments)
+        return await strangers(*arguments)
 
     async def hold() -> None:
         runs.append(1)
         await gate.wait()
 
-    monkeypatch.setattr(reaper_module, "strangers", counted)
+    monkeypatch.setattr("shadows.worker.reaper.strangers", counted)
     execution = await shadow.add(hold)()
     async with Worker(shadow, redelivery_timeout=timedelta(minutes=5)) as patient:
         working = [asyncio.create_task(patient.run_forever())]
@@ -335,7 +335,7 @@ async def test_d22_nothing_is_left_of_workers_that_were_killed(
         for n in range(3):
             executions.append(await shadow.add(wait_for_gate)(n))
             victim = fleet.start(lease=0.5)
-            await until(lambda victim=victim: fleet.effects("start", victim), 30)
+            await until(partial(fleet.effects, "start", victim), 30)
             victim.kill()
         fleet.start(lease=0.5)
 
