@@ -9,6 +9,7 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from tests.support.canary import CANARY
+from tests.support.fleet import Fleet
 from tests.support.leaks import leaks, leftovers, remove
 from tests.support.proxy import Authority, Proxy
 from tests.support.servers import ENGINES, VALKEY, EngineMissing, Server, find, running, version_of
@@ -144,6 +146,13 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
     """In front of the server, with faults at the test's command; its address is `proxy.url`."""
     async with Proxy(server.socket) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def fleet(name: str, url: str, tmp_path: Path) -> Iterator[Fleet]:
+    """Worker processes of the test's shadow; none outlives it."""
+    with Fleet(name, url, tmp_path) as fleet:
+        yield fleet
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,8 @@ class Caller:
             ValueError: an instant without a timezone, or a duration that makes no sense.
             TypeError: arguments that do not fit, are injected, or cannot travel (EncodingError).
             Overloaded: the server refuses writes; nothing was accepted.
+            QueueFull: the queue holds `max_queue_length` tasks; nothing was accepted.
+            NotReplicated: accepted, but fewer replicas than `durable` have it: do not add it again.
             ServerUnreachable: no answer; adding again with the same key (the message has it) is harmless.
         """
         if key is not None:
@@ -229,7 +231,7 @@ class Caller:
         Raises:
             ValueError: a `chunk_size` below 1.
             TypeError: something that `call` did not make.
-            NotAccepted, Overloaded, ServerUnreachable: as `add`; a note on it says how many were accepted. Handing all of
+            NotAccepted, NotReplicated, Overloaded, QueueFull, ServerUnreachable: as `add`; a note on it says how many were accepted. Handing all of
                 them over again is harmless: they keep their keys.
         """
         return await self._delivery.accept_many(map(self._prepared, calls), chunk_size, Mode.ADD)

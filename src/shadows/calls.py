@@ -149,12 +149,21 @@ def prepare(
         expires_us = max(due_us, now_us) + expires // timedelta(microseconds=1)
     elif expires is not None:
         expires_us = max(as_instant_us(expires), 1)  # (0 is never)
-    call = encode_call(Call(plan.name, arguments, due_us, expires_us=expires_us))
-    if len(call) > MAX_CALL_BYTES:
-        raise ValueError(
-            f"{plan.name}: its arguments take {len(call):,} bytes, a call may have {MAX_CALL_BYTES:,}: store the "
-            "data elsewhere and pass a reference to it"
-        )
+    call = check_size(plan.name, encode_call(Call(plan.name, arguments, due_us, expires_us=expires_us)))
     instant_ms = 0 if when_us is None else -(-when_us // 1000)
     item = Item(key, queue, instant_ms, call, mode, unique)
     return Prepared(plan, item, args, kwargs, due_us, expires_us)
+
+
+def check_size(task: str, call: bytes) -> bytes:
+    """The encoded call, if it is not too large.
+
+    Raises:
+        ValueError: where it is.
+    """
+    if len(call) > MAX_CALL_BYTES:
+        raise ValueError(
+            f"{task}: its arguments take {len(call):,} bytes, a call may have {MAX_CALL_BYTES:,}: store the data elsewhere "
+            "and pass a reference to it"
+        )
+    return call

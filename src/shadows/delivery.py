@@ -13,9 +13,9 @@ from redis.exceptions import ResponseError
 from shadows.calls import Prepared
 from shadows.clock import Clock
 from shadows.dependencies.context import own_next_run
-from shadows.errors import ServerUnreachable
+from shadows.errors import NotReplicated, ServerUnreachable
 from shadows.execution import Disposition, Execution, ExecutionState, Source
-from shadows.protocol.batcher import MOST_ITEMS, Batcher, explained
+from shadows.protocol.batcher import MOST_ITEMS, Batcher, Unreplicated, explained
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import Limits
 from shadows.protocol.schedule import Answer, Mode
@@ -48,6 +48,7 @@ class Delivery:
         limits: Limits,
         clock: Clock,
         meter: Meter,
+        durable: int,
     ) -> None:
         self._source = source
         self._store = store
@@ -57,6 +58,7 @@ class Delivery:
         self._limits = limits
         self._clock = clock
         self._meter = meter
+        self._durable = durable
 
     def accept(self, ready: Prepared) -> Coroutine[Any, Any, Execution[Any]]:
         """Have a call accepted; as `Caller.add`."""
@@ -66,9 +68,17 @@ class Delivery:
         """The same, for whoever listens."""
         telling = self._told_of(ready)
         with telling:
-            execution = await self._accept(ready.bearing(telling.headers))
-            telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
+            try:
+                execution = await self._accept(ready.bearing(telling.headers))
+            except NotReplicated as accepted:
+                self._tell_of(telling, ready, accepted.execution)
+                raise
+            self._tell_of(telling, ready, execution)
             return execution
+
+    def _tell_of(self, telling: Telling | None, ready: Prepared, execution: Execution[Any]) -> None:
+        if telling is not None:
+            telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
 
     def _told_of(self, ready: Prepared) -> Telling:
         return self._meter.sending(ready.plan.name, ready.item.queue, ready.item.key)
@@ -82,7 +92,10 @@ class Delivery:
             return self._struck(ready)
         if own_next_run(self._store.keys.name, self._store.address.shown, ready.item):
             return await self._accepted(ready, Answer.ACCEPTED)
-        answer = await batcher.post(ready.item)
+        try:
+            answer = await batcher.post(ready.item)
+        except Unreplicated as lacking:
+            raise await self._unreplicated(ready, lacking) from None
         self._strikes.heard(batcher.strikes)
         return await self._accepted(ready, answer)
 
@@ -143,14 +156,22 @@ class Delivery:
                 executions.append(self._struck(ready))
                 continue
             with telling or nullcontext():
-                if (error := reply.exception()) is not None:
+                error = reply.exception()
+                if isinstance(error, Unreplicated):
+                    error = await self._unreplicated(ready, error)
+                    executions.append(error.execution)
+                elif error is None:
+                    executions.append(await self._accepted(ready, reply.result()))
+                if error is not None:
                     errors.append(error)
-                    continue
-                executions.append(await self._accepted(ready, reply.result()))
-                if telling is not None:
-                    telling.answered(ready.item.mode, scheduled=reply.result() is Answer.ACCEPTED)
+                if error is None or isinstance(error, NotReplicated):
+                    self._tell_of(telling, ready, executions[-1])
         if errors:
             raise errors[0]
+
+    async def _unreplicated(self, ready: Prepared, lacking: Unreplicated) -> NotReplicated:
+        execution = await self._accepted(ready, lacking.answer)
+        return NotReplicated(execution, self._durable, lacking.reached)
 
     async def _accepted(self, ready: Prepared, answer: Answer) -> Execution[Any]:
         if answer is Answer.EXISTS:

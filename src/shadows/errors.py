@@ -1,6 +1,7 @@
 """Every error that shadows raises of its own, in one small hierarchy under `ShadowError`."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -44,6 +45,25 @@ class Overloaded(ShadowError):
 
 class NotAccepted(ShadowError):
     """A call that the server could not take: its queue's key holds something that is not a stream."""
+
+
+class QueueFull(ShadowError):
+    """The queue holds as many tasks as `max_queue_length` allows; nothing was accepted: add it again later."""
+
+
+class NotReplicated(ShadowError):
+    """The call was accepted and will run, but fewer replicas than `durable` have it yet: do not add it again.
+
+    It is lost only if the server fails before they have it. `execution` is the accepted one; adding it again with its key
+    changes nothing, and waits for the replicas anew.
+    """
+
+    def __init__(self, execution: Any, replicas: int, reached: int) -> None:
+        self.execution = execution
+        super().__init__(
+            f"the task {execution.key!r} was accepted and will run, do not add it again; but {reached} of durable={replicas} "
+            "replicas have it yet"
+        )
 
 
 class NotRequeued(ShadowError):

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from shadows.clock import Clock
 from shadows.protocol.connection import Link
 from shadows.protocol.events import ATTENTION_MS, News, attend, listen_for_news
+from shadows.protocol.failures import jittered
 from shadows.protocol.store import Store
 
 logger = logging.getLogger("shadows.client")
@@ -89,7 +90,7 @@ class Events:
             except (RedisError, OSError) as error:
                 logger.debug("no news from the server error=%s", error)
                 self._begun.clear()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(jittered(pause))
             pause = min(pause * 2, LAST_PAUSE)
 
     def _heard_first(self) -> None:

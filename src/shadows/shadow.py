@@ -45,6 +45,12 @@ class Shadow(Caller):
         execution_ttl: how long the record of an ended execution (and its result) is kept. Default 15 min; 0 keeps none.
         max_ended: how many such records are kept at most. Default 100,000.
         max_dead: how many dead letters are kept at most, for 30 days. Default 10,000.
+        durable: how many replicas must have a call before `add`, `replace` and their like answer: Redis' WAIT. Without so
+            many within 5 s they raise NotReplicated. It makes the loss of an accepted call at a failover less likely, and
+            not impossible: a replica that has it need not be the one that is promoted. Default 0.
+        max_queue_length: how many tasks a queue may hold, ready or running, for this client to add one to it: beyond,
+            calls that are to run at once raise QueueFull. What is scheduled, and what follows from runs, comes in whatever
+            the length. Default: as many as there are.
         credential_provider: gives user name and password at each connection, in place of the URL: redis-py's
             CredentialProvider. It may be asked from several threads.
         clock: the source of time; only tests need another than the system's.
@@ -64,6 +70,8 @@ class Shadow(Caller):
         execution_ttl: timedelta = timedelta(minutes=15),
         max_ended: int = 100_000,
         max_dead: int = 10_000,
+        durable: int = 0,
+        max_queue_length: int | None = None,
         credential_provider: CredentialProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -71,6 +79,12 @@ class Shadow(Caller):
             raise ValueError(f"execution_ttl={execution_ttl!r}: nothing (0 keeps no records) or more")
         if max_ended < 1 or max_dead < 1:
             raise ValueError(f"max_ended={max_ended!r}, max_dead={max_dead!r}: at least 1 each")
+        if durable < 0:
+            raise ValueError(f"durable={durable!r}: a number of replicas, or 0 to wait for none")
+        if max_queue_length is not None and max_queue_length < 1:
+            raise ValueError(
+                f"max_queue_length={max_queue_length!r}: at least 1, or leave it out for no limit"
+            )
         address = Address(url_or_default(url), credential_provider, name=name)
         self.store = Store(name, address)
         self.name = name
@@ -93,7 +107,10 @@ class Shadow(Caller):
             self.limits,
             self.clock,
             self.meter,
+            durable,
         )
+        self._durable = durable
+        self._max_queue_length = max_queue_length
         self._batcher: Batcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stack = AsyncExitStack()
@@ -114,7 +131,13 @@ class Shadow(Caller):
             await check_server(sending)
             await self.store.enroll(sending, (plan.queue for plan in self.plans()))
             await self.strikes.refresh(link=sending)
-            self._batcher = batcher = Batcher(self.store, sending, self.clock.stamp)
+            self._batcher = batcher = Batcher(
+                self.store,
+                sending,
+                self.clock.stamp,
+                durable=self._durable,
+                max_queue_length=self._max_queue_length,
+            )
             flusher = asyncio.create_task(batcher.run(), name=f"shadows:{self.name}:batcher")
 
             async def flush() -> None:

@@ -62,16 +62,19 @@ class Model(Ground):
     """One shadow, as it should be, and what is done to it."""
 
     _nearest: float | None = None
+    _longest: int | None = None
 
     # -- schedule
 
-    def schedule(self, producer: str, batch: int, remember: int, wishes: list[Wish]) -> list[object]:
+    def schedule(
+        self, producer: str, batch: int, remember: int, wishes: list[Wish], longest: int | None = None
+    ) -> list[object]:
         noted, said = self.producers.get(producer, (-1, ""))
         if noted == batch:
             return ["OK", said, str(self.strikes) if self.strikes else 0]
         if noted > batch:
             return ["LATE"]
-        self._nearest = None
+        self._nearest, self._longest = None, longest
         said = "".join(self._accept(*wish) for wish in wishes)
         self.producers[producer] = (batch, said)
         if remember:
@@ -83,6 +86,11 @@ class Model(Ground):
             return "B"
         if mode == "add" and (key in self.live or self.reserved(key)):
             return "E"
+        if self._longest is not None and instant <= self.now:
+            mark = self.live.get(key)
+            beside = not (isinstance(mark, Entry) and mark.queue == queue)
+            if beside and sum(not entry.deleted for entry in self.streams[queue]) >= self._longest:
+                return "F"
         if key in self.live and not self.retire(key):
             return "B"
         if instant > self.now:
@@ -274,11 +282,12 @@ class Model(Ground):
         lease = self.leases.get(worker)
         if lease is not None and lease > self.now:
             return ["ALIVE"]
-        if lease is not None:
-            self.leases[worker] = 0
         held = [entry for entry in self.pending(worker) if self.good(entry.queue)]
+        if lease is not None and lease >= 0:
+            lease = self.leases[worker] = -2 if any(entry.parts and entry.parts[1] for entry in held) else -1
         for entry in held[:most]:
-            self._take_back(entry, limits, max_deliveries, int(lease is not None))
+            suspect = bool(entry.parts and entry.parts[1])
+            self._take_back(entry, limits, max_deliveries, int(lease == -1 or (lease == -2 and suspect)))
         left = len(held) > most
         owned = {entry.queue for entry in self.pending(worker)} | {self.broken}
         self.consumers -= {(queue, worker) for queue in self.streams if queue not in owned}

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from redis.exceptions import ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError, TryAgainError
 
 from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ServerUnsupported, ShadowError
 from shadows.protocol import batcher as module
@@ -228,7 +228,6 @@ def answering(*errors: Exception) -> Schedule:
 @pytest.mark.parametrize(
     ("error", "becomes"),
     [
-        (ReadOnlyError("You can't write against a read only replica."), Overloaded),
         (ResponseError("MISCONF Redis is configured to save RDB snapshots"), Overloaded),
         (ResponseError("NOREPLICAS Not enough good replicas to write."), Overloaded),
         (
@@ -255,8 +254,21 @@ async def test_what_passes_by_itself_is_waited_for(
     bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sending(bench, proxy) as batcher:
-        monkeypatch.setattr(module, "schedule", answering(TryAgainError("x"), ResponseError("BUSY x")))
+        errors = TryAgainError("x"), ResponseError("BUSY x"), NoScriptError("x")
+        monkeypatch.setattr(module, "schedule", answering(*errors))
         assert await batcher.submit(item("a")) is Answer.ACCEPTED
+
+
+async def test_a_server_that_was_made_a_replica_is_looked_for_once_more(
+    bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = ReadOnlyError("You can't write against a read only replica.")
+    async with sending(bench, proxy) as batcher:
+        monkeypatch.setattr(module, "schedule", answering(replica))
+        assert await batcher.submit(item("a")) is Answer.ACCEPTED
+        monkeypatch.setattr(module, "schedule", answering(replica, replica))
+        with pytest.raises(Overloaded):
+            await batcher.submit(item("a"))
 
 
 async def test_the_server_is_asked_to_remember_a_producer_once_in_a_while(

@@ -5,15 +5,11 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
     RedisError,
     ResponseError,
-    TryAgainError,
 )
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shadows import embedded
 from shadows.errors import EmbeddedUnavailable, InvalidName, ServerUnreachable, ServerUnsupported
@@ -22,7 +18,6 @@ from shadows.protocol.connection import (
     Link,
     SyncLink,
     check_server,
-    is_passing,
 )
 from shadows.protocol.url import check_url, mask
 from tests.support.node import FakeNode
@@ -331,18 +326,43 @@ async def test_a_server_that_is_too_old_is_refused(
             await check_server(link)
 
 
-def test_what_passes_by_itself_may_be_sent_again() -> None:
-    passing = [
-        ServerUnreachable("x"),
-        TryAgainError("Multiple keys request during rehashing of slot"),
-        ClusterDownError("The cluster is down"),
-        MasterDownError("Link with MASTER is down"),
-        ResponseError("BUSY Redis is busy running a script"),
-    ]
-    assert all(map(is_passing, passing))
-    assert not any(
-        map(is_passing, [ResponseError("BUSYGROUP x"), ResponseError("WRONGTYPE x"), BusyLoadingError("x")])
-    )
+class Answering:
+    """A server that answers every PING with the same words."""
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words
+        self.met = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.met += 1
+        while request := await reader.read(1000):
+            commands = request.split(b"*")[1:]  # the connection's own first words among them
+            writer.writelines(self._words if b"PING" in one else b"+OK\r\n" for one in commands)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "sockets"),
+    [(b"-READONLY You can't write\r\n", 2), (b"-WRONGTYPE x\r\n", 1)],
+)
+async def test_a_server_that_is_the_wrong_one_is_asked_through_another_socket(
+    words: bytes, sockets: int
+) -> None:
+    answering = Answering(words)
+    server = await asyncio.start_server(answering, "127.0.0.1", 0)
+    address = Address(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    link, thread = Link(address), SyncLink(address, 5)
+    for _ in range(2):
+        with pytest.raises(ResponseError):
+            await link.request("PING")
+    assert answering.met == sockets
+    for _ in range(2):
+        with pytest.raises(ResponseError):
+            await asyncio.to_thread(thread.request, "PING")
+    assert (answering.met, thread.opened) == (2 * sockets, sockets)
+    await link.close()
+    thread.close()
+    server.close()
 
 
 async def test_a_server_that_takes_a_connection_and_says_nothing_is_unreachable() -> None:

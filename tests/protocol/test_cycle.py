@@ -1,6 +1,7 @@
 """`cycle.lua`: settle what finished, promote what is due, take what is ready."""
 
 import pytest
+from redis.exceptions import ResponseError
 
 from shadows.protocol.acquire import Claim, Need
 from shadows.protocol.cycle import Limits, Settlement, Taken, Verdict
@@ -873,3 +874,17 @@ def test_what_a_blocking_read_has_brought_is_told_as_running_and_stays_its_holde
         assert heard() == ["w\nrunning a"]
         assert bench.cycle(settle=[(task, completed())]).verdicts == [Verdict.RECORDED]
         assert heard() == ["w\ncompleted a"]
+
+
+def test_an_error_that_is_not_of_a_missing_group_is_told(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.add("b")
+    bench.wire.one("ACL", "SETUSER", "default", "-xreadgroup")
+    try:
+        with pytest.raises(ResponseError, match=r"NOPERM|permission|can't run"):
+            bench.cycle(take=1, settle=[(task, completed())])
+    finally:
+        bench.wire.one("ACL", "SETUSER", "default", "+xreadgroup")
+    assert bench.find("a").state == "completed", "what it settled before is settled"
+    assert [found.key for found in bench.take()] == ["b"]

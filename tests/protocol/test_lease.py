@@ -14,9 +14,11 @@ from shadows.protocol.lease import (
     beat,
     drop,
     reap,
+    server_run,
     strangers,
 )
 from tests.protocol.bench import LIMITS, Bench
+from tests.support.servers import Server
 
 
 @pytest.fixture
@@ -36,6 +38,16 @@ def test_a_thread_takes_and_renews_a_lease(bench: Bench, url: str) -> None:
     assert renew("w", 1000, first=True) == Beat(held=True, now_ms=1000, expired=[])
     assert renew("v", 1500, first=True) == Beat(held=True, now_ms=1500, expired=["w"])
     assert renew("w", 2000, first=False) == Beat(held=True, now_ms=2000, expired=["v"])
+    link.close()
+
+
+def test_a_thread_sees_which_run_of_the_server_it_talks_to(url: str, server: Server) -> None:
+    link = SyncLink(Address(url), 5)
+    run = server_run(link)
+    assert (run.run_id.encode() in server.call("INFO", "server"), len(run.run_id)) == (True, 40)
+    assert run.uptime >= 0
+    assert server_run(link).run_id == run.run_id
+    assert link.opened == 1
     link.close()
 
 

@@ -1,5 +1,7 @@
 """`reap.lua`: what a dead worker holds is taken back, in bounded batches."""
 
+from itertools import batched
+
 import pytest
 
 from shadows.protocol.acquire import Admission, Claim, Need
@@ -70,7 +72,7 @@ def test_a_bounded_batch_is_taken_back_and_the_lease_goes_with_the_last(bench: B
     expire(bench)
     limits = LIMITS.arguments()
     assert bench.raw("reap", bench.instant, "w", *limits, 3, 2) == ["OK", 2, 1]
-    assert bench.ask("ZSCORE", "leases", "w") == "0"
+    assert bench.ask("ZSCORE", "leases", "w") == "-1"
     assert bench.raw("beat", bench.instant, "w", LEASE_MS, 0)[0] == "LOST"
     assert bench.ask("HLEN", "workers") == 1
     assert bench.raw("reap", bench.instant, "w", *limits, 3, 1) == ["OK", 1, 1]
@@ -87,6 +89,82 @@ def test_nothing_is_charged_where_there_was_no_lease(bench: Bench) -> None:
     bench.ask("ZREM", "leases", "w")
     assert bench.reap(max_deliveries=1) == Reaped(alive=False, moved=1, left=False)
     assert [found.blob for found in bench.take("v")] == [b"1/0/call-a"]
+
+
+def died_of(bench: Bench, *keys: str, worker: str = "w") -> None:
+    """Let a worker die with these alone, and nothing else."""
+    bench.add(*keys)
+    assert [found.key for found in bench.take(worker)] == [*keys]
+    expire(bench)
+    bench.reap(worker)
+
+
+def test_where_suspects_were_held_only_they_are_charged(bench: Bench) -> None:
+    died_of(bench, "a", "b")
+    bench.add("c", "d")
+    bench.take("v")
+    expire(bench)
+    assert bench.reap("v").moved == 4
+    blobs = [b"1/2/call-a", b"1/2/call-b", b"1/0/call-c", b"1/0/call-d"]
+    assert [found.blob for found in bench.take("u")] == blobs
+
+
+def test_a_suspect_is_seen_in_any_batch_and_in_any_queue(bench: Bench) -> None:
+    bench.enroll("aaa", "mail")
+    bench.add("late", queue="mail")
+    bench.take(queue="mail")
+    expire(bench)
+    bench.reap()
+    bench.add("a", "b")
+    bench.add("c", queue="mail")
+    bench.take("v")
+    bench.take("v", queue="mail")
+    bench.ask("DEL", "ready:aaa")
+    bench.ask("SET", "ready:aaa", "x")
+    expire(bench)
+    limits = LIMITS.arguments()
+    assert bench.raw("reap", bench.instant, "v", *limits, 3, 1) == ["OK", 1, 1]
+    assert bench.ask("ZSCORE", "leases", "v") == "-2"
+    assert bench.raw("reap", bench.instant, "v", *limits, 3, 2) == ["OK", 2, 1]
+    assert bench.raw("reap", bench.instant, "v", *limits, 3, 2) == ["OK", 1, 0]
+    assert [found.blob for found in bench.take("u")] == [b"1/0/call-a", b"1/0/call-b"]
+    assert [found.blob for found in bench.take("u", queue="mail")] == [b"1/2/call-late", b"1/0/call-c"]
+
+
+def test_suspects_are_still_known_when_an_earlier_batch_took_them_back(bench: Bench) -> None:
+    died_of(bench, "a")
+    bench.add("b")
+    bench.take("v")
+    expire(bench)
+    for left in (1, 0):
+        assert bench.raw("reap", bench.instant, "v", *LIMITS.arguments(), 3, 1) == ["OK", 1, left]
+    assert [found.blob for found in bench.take("u")] == [b"1/2/call-a", b"1/0/call-b"]
+
+
+def test_who_resigned_and_held_suspects_has_only_them_charged(bench: Bench) -> None:
+    died_of(bench, "a")
+    bench.add("b")
+    bench.take("v")
+    bench.raw("resign", bench.instant, "v")
+    assert bench.reap("v").moved == 2
+    assert [found.blob for found in bench.take("u")] == [b"1/2/call-a", b"1/0/call-b"]
+
+
+def test_the_look_for_suspects_is_bounded(bench: Bench) -> None:
+    """A thousand and one: where the suspect is the last of them, all are charged."""
+    bench.enroll("aaa", "zzz")
+    bench.add("z", queue="zzz")
+    bench.take(queue="zzz")
+    expire(bench)
+    bench.reap()
+    keys = [f"k{number}" for number in range(1000)]
+    for several in batched(keys, 200):
+        bench.add(*several, queue="aaa")
+        bench.take("v", most=200, queue="aaa")
+    bench.take("v", queue="zzz")
+    expire(bench)
+    assert bench.raw("reap", bench.instant, "v", *LIMITS.arguments(), 9, 1) == ["OK", 1, 1]
+    assert bench.ask("ZSCORE", "leases", "v") == "-1"
 
 
 def test_a_task_whose_workers_died_too_often_becomes_a_dead_letter(bench: Bench) -> None:

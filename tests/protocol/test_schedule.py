@@ -7,7 +7,7 @@ from shadows.protocol.outcomes import completed
 from shadows.protocol.schedule import Answer, Item, LateBatch, Mode, schedule
 from tests.protocol.bench import Bench, now
 
-ACCEPTED, EXISTS, BAD = Answer.ACCEPTED, Answer.EXISTS, Answer.BAD
+ACCEPTED, EXISTS, BAD, FULL = Answer.ACCEPTED, Answer.EXISTS, Answer.BAD, Answer.FULL
 
 
 def call(key: str, queue: str = "default", at: int = 0, mode: Mode = Mode.ADD, text: bytes = b"call") -> Item:
@@ -235,3 +235,46 @@ def test_a_key_that_is_kept_for_its_time_is_free_after_it(bench: Bench) -> None:
     assert bench.schedule(call("a"), call("b")) == [EXISTS, ACCEPTED]
     bench.instant += 1
     assert bench.schedule(call("a")) == [ACCEPTED]
+
+
+def words(*items: Item) -> list[str | bytes | int]:
+    """Calls as the script takes them."""
+    several: list[str | bytes | int] = []
+    for one in items:
+        several += (one.mode.value, one.key, one.queue, one.instant_ms, one.body)
+    return several
+
+
+def test_a_full_queue_takes_nothing_more_for_now(bench: Bench) -> None:
+    """What runs counts too; what is for later, another queue and whatever replaces what stands there do not."""
+    bench.enroll("mail")
+    bench.add("a", "b")
+    (running, _) = bench.take()
+    bench.add("later", at=bench.instant + 5)
+    before = {role: bench.ask("HGETALL", role) for role in ("live", "parked")}
+    items = call("c"), call("a"), replacing("c"), replacing("later"), replacing("b", "mail"), replacing("a")
+    arguments = words(*items[:4])
+    assert bench.raw("replace", bench.instant, "other", 1, "", 4, *arguments, 2) == ["OK", "FEFF", 0]
+    assert {role: bench.ask("HGETALL", role) for role in ("live", "parked")} == before
+    assert bench.ask("XLEN", "ready:default") == 2
+    arguments = words(*items[4:])
+    assert bench.raw("replace", bench.instant, "other", 2, "", 2, *arguments, 2) == ["OK", "AA", 0]
+    assert bench.raw("replace", bench.instant, "other", 2, "", 2, *arguments, 1) == ["OK", "AA", 0], (
+        "the same again"
+    )
+    more: list[str | bytes | int] = [
+        "add",
+        "d",
+        "default",
+        bench.instant + 9,
+        "x",
+        "add",
+        "e",
+        "default",
+        0,
+        "x",
+    ]
+    assert bench.raw("schedule", bench.instant, "other", 3, "", 2, *more, 1) == ["OK", "AF", 0]
+    bench.cycle(settle=[(running, completed())])
+    assert bench.ask("XLEN", "ready:default") == 1
+    assert bench.raw("schedule", bench.instant, "other", 4, "", 1, *more[5:], 2) == ["OK", "A", 0]

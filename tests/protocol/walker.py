@@ -163,15 +163,17 @@ class Walk:
         batch = self.batches[producer]
         wishes = wishes or [self.wish() for _ in range(self.dice.choice([1, 2, 3, 4]))]
         remember = 3000 if producer not in self.model.producers or self.maybe(0.5) else 0
+        longest = self.dice.choice([None, None, None, 1, 5])
         arguments = [
             producer,
             batch,
             remember or "",
             len(wishes),
             *[word for wish in wishes for word in wish],
+            *([] if longest is None else [longest]),
         ]
         script = "replace" if any(wish[0] == "replace" for wish in wishes) else "schedule"
-        self.call(script, *arguments, wanted=self.model.schedule(producer, batch, remember, wishes))
+        self.call(script, *arguments, wanted=self.model.schedule(producer, batch, remember, wishes, longest))
         if self.maybe(0.3):
             self.quietly(script, *arguments, wanted=self.model.schedule(producer, batch, 0, wishes))
         if self.maybe(0.1):

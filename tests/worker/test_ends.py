@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from redis.exceptions import OutOfMemoryError
 
 from shadows import ExecutionState, Shadow, Shared, Worker
 from shadows.protocol.cycle import recover
@@ -166,10 +165,6 @@ async def test_what_is_sent_again_is_no_late_outcome(
         assert struck.is_set()
         assert (await execution.sync()).state is ExecutionState.COMPLETED
     assert "late outcome refused" not in caplog.text
-
-
-def test_a_full_server_is_waited_for() -> None:
-    assert cycle_module._heals(OutOfMemoryError("command not allowed when used memory > 'maxmemory'."))
 
 
 async def test_an_outcome_that_comes_after_another_has_the_key_is_refused_and_told(

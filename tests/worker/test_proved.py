@@ -33,9 +33,9 @@ from shadows import (
 )
 from shadows.payload.call import Call
 from shadows.testing import ControlledClock
-from shadows.worker import cycle as cycle_module
 from shadows.worker import gate as gate_module
 from shadows.worker import process as process_module
+from shadows.worker import suspects as suspects_module
 from shadows.worker import unknown as unknown_module
 from shadows.worker.process import run_worker
 from shadows.worker.reaper import Reaper
@@ -182,30 +182,6 @@ async def test_what_a_task_raises_as_the_worker_cancels_it_for_a_shutdown_is_no_
     assert (runs, execution.attempt) == (2, 1)
 
 
-async def test_after_the_server_was_away_nobody_is_judged_for_the_time_of_a_lease(
-    shadows: Shadow, server: Server
-) -> None:
-    leases = f"{{{shadows.name}}}:leases"
-    async with Worker(shadows) as worker:
-        lease = worker._lease
-        assert lease is not None
-        expired, told = lease._expired, list[str]()
-
-        def tell(workers: list[str]) -> None:
-            told.extend(workers)
-            expired(workers)
-
-        lease._expired = tell
-        server.call("ZADD", leases, 1, "another")
-        lease._heard_ms -= 16_000  # more than half of the lease's thirty seconds
-        for _ in range(2):
-            await asyncio.to_thread(lease._beat)
-            assert told == []
-        lease._judges_from -= 30
-        await asyncio.to_thread(lease._beat)
-        await until(lambda: server.call("ZSCORE", leases, "another") is None)
-
-
 @pytest.fixture
 def hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where the task `hang` is found: it says that it runs, and goes on for as long as the file `on` is there."""
@@ -314,7 +290,7 @@ async def test_a_key_stays_taken_after_an_end_whose_follow_ups_were_refused(
 async def test_of_those_that_were_running_as_workers_died_one_runs_at_a_time(
     shadows: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cycle_module, "SUSPECT_PAUSE_MS", 1)
+    monkeypatch.setattr(suspects_module, "PAUSE_MS", 1)
     running: set[str] = set()
     beside: list[set[str]] = []
 
@@ -330,13 +306,12 @@ async def test_of_those_that_were_running_as_workers_died_one_runs_at_a_time(
         for dead in ("first", "second"):
             server.call("XREADGROUP", "GROUP", "g", dead, "STREAMS", stream, ">")
             server.call("ZADD", leases, 1, dead)
-            await Reaper(shadows, worker._link, 5, 30).reap(dead)
+            await Reaper(shadows, worker._link, 5, 30, lambda: 0.0).reap(dead)
         fresh = await shadows.add(task, key="fresh")()
         await worker.run_until_finished()
     for execution in (*suspects, fresh):
         assert (await execution.sync()).state is ExecutionState.COMPLETED
     assert max(len(some - {"fresh"}) for some in beside) == 1
-    assert max(map(len, beside)) == 2
 
 
 def test_a_worker_remembers_only_so_many_unknown_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -481,6 +481,8 @@ async def test_a_worker_takes_only_from_its_queues(shadows: Shadow) -> None:
         ({"concurrency": 0}, "concurrency=0: a whole number"),
         ({"redelivery_timeout": timedelta(milliseconds=1)}, "redelivery_timeout"),
         ({"max_deliveries": 0}, "max_deliveries=0"),
+        ({"max_stall": timedelta(milliseconds=999)}, "max_stall=.*at least 0:00:01"),
+        ({"max_stall": timedelta.max}, "max_stall=.*ten years"),
         ({"grace": timedelta(seconds=-1)}, "grace="),
         ({"queues": []}, r"queues=\[\]"),
         ({"queues": "default"}, "a list of at least one name"),

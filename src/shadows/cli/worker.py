@@ -130,6 +130,17 @@ def worker(
             rich_help_panel=_TIMES,
         ),
     ] = timedelta(seconds=5),
+    max_stall: Annotated[
+        timedelta,
+        typer.Option(
+            envvar="SHADOWS_WORKER_MAX_STALL",
+            show_default="10m",
+            parser=duration,
+            metavar="DURATION",
+            help="How long a task may block the event loop before others run this worker's tasks.",
+            rich_help_panel=_TIMES,
+        ),
+    ] = timedelta(minutes=10),
     minimum_check_interval: Annotated[
         timedelta,
         typer.Option(
@@ -270,6 +281,7 @@ def worker(
     durations = {
         "redelivery_timeout": redelivery_timeout,
         "grace": grace,
+        "max_stall": max_stall,
         "reconnection_delay": reconnection_delay,
         "minimum_check_interval": minimum_check_interval,
         "scheduling_resolution": scheduling_resolution,

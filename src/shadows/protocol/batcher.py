@@ -5,27 +5,39 @@ batch keeps its number: whatever the network does to a request or its reply, sen
 """
 
 import asyncio
-import re
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import ResponseError
 
-from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ShadowError
+from shadows.errors import NotAccepted, Overloaded, QueueFull, ServerUnreachable, ShadowError
 
-from .connection import Link, is_passing
-from .schedule import PRODUCER_MEMORY_MS, Answer, Item, LateBatch, schedule
+from .connection import Link
+from .failures import Backoff, Failure, classify, needs_another_socket
+from .schedule import PRODUCER_MEMORY_MS, Answer, Item, LateBatch, replicated, schedule
 from .store import Store
 
 MOST_ITEMS = 200
 MOST_BYTES = 4 * 1024 * 1024
 PATIENCE = 15.0
 """Seconds for which a batch is sent again before its callers are told."""
-_REFUSALS = re.compile("(?:^|-)(?:MISCONF|NOREPLICAS|OOM|READONLY) ")
-"""How a server says that it takes no writes: within a longer text where it is older than Redis 7."""
+LONGEST_PAUSE = 1.0
+
+
+REPLICAS_PATIENCE_MS = 5000
+"""For how long replicas may take to have what was accepted."""
+
+
+class Unreplicated(Exception):
+    """A call was answered so, and too few replicas have what stands under its key."""
+
+    def __init__(self, answer: Answer, reached: int) -> None:
+        super().__init__(answer, reached)
+        self.answer = answer
+        self.reached = reached
 
 
 @dataclass(slots=True)
@@ -38,12 +50,22 @@ class Batcher:
     """Sends calls to be accepted, many at once. Its owner runs `run` for as long as calls may be added."""
 
     def __init__(
-        self, store: Store, link: Link, stamp: Callable[[], bytes], patience: float = PATIENCE
+        self,
+        store: Store,
+        link: Link,
+        stamp: Callable[[], bytes],
+        patience: float = PATIENCE,
+        *,
+        durable: int = 0,
+        max_queue_length: int | None = None,
     ) -> None:
         self._store = store
         self._link = link
         self._stamp = stamp
         self._patience = patience
+        self._durable = durable
+        self._longest = max_queue_length
+        self._reached = 0
         self._producer = secrets.token_hex(8)
         self._batch = 0
         self.strikes = 0
@@ -66,6 +88,8 @@ class Batcher:
         Raises:
             ServerUnreachable: it may or may not have been accepted; or nobody sends any more.
             Overloaded: the server refuses writes.
+            Unreplicated: too few replicas have it.
+            QueueFull: the queue holds as many tasks as it may.
             NotAccepted: the queue's key holds something else.
         """
         if self._ended:
@@ -125,6 +149,15 @@ class Batcher:
                         f"{self._store.keys.ready(waiting.item.queue).decode()!r} from the server"
                     )
                 )
+            elif answer is Answer.FULL:
+                waiting.reply.set_exception(
+                    QueueFull(
+                        f"queue {waiting.item.queue!r} holds max_queue_length={self._longest} tasks; the task "
+                        f"{waiting.item.key!r} was not accepted: add it again later"
+                    )
+                )
+            elif self._reached < self._durable:
+                waiting.reply.set_exception(Unreplicated(answer, self._reached))
             else:
                 waiting.reply.set_result(answer)
 
@@ -133,7 +166,7 @@ class Batcher:
         self._batch += 1
         now = time.monotonic()
         remember = now > self._remember_until
-        deadline, pause = now + self._patience, 0.05
+        deadline, backoff, moved = now + self._patience, Backoff(LONGEST_PAUSE), False
         while True:
             try:
                 if missing := queues.difference(self._store.queues):
@@ -145,17 +178,25 @@ class Batcher:
                     self._batch,
                     items,
                     remember=remember,
+                    longest=self._longest,
                     stamp=self._stamp(),
                 )
+                if self._durable:  # what else fails here is sent again: it may have another server then
+                    self._reached = await replicated(self._link, self._durable, REPLICAS_PATIENCE_MS)
             except (
                 LateBatch
             ):  # the server forgot us and remembers somebody else of our name: not in this universe
                 raise ShadowError("a newer batch of this producer was accepted first") from None
             except (ServerUnreachable, ResponseError) as error:
-                if not is_passing(error) or time.monotonic() + pause > deadline:
+                failure, pause = classify(error), backoff.pause()
+                again = failure in (Failure.TRANSIENT, Failure.RELOAD)
+                if failure is Failure.REFUSED and needs_another_socket(error) and not moved:
+                    again = moved = (
+                        True  # the server was made a replica: another socket may lead to its successor
+                    )
+                if not again or time.monotonic() + pause > deadline:
                     raise
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
             else:
                 if remember:
                     self._remember_until = now + PRODUCER_MEMORY_MS / 2000
@@ -174,7 +215,7 @@ def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
 
 def explained(error: Exception, item: Item) -> Exception:
     """The error as one caller should see it."""
-    if isinstance(error, OutOfMemoryError | ReadOnlyError) or _REFUSALS.search(str(error)):
+    if classify(error) is Failure.REFUSED:
         refused = Overloaded(
             f"the server refuses writes ({error}); the task {item.key!r} was not accepted: add it again later, or give "
             "the server more memory"

@@ -13,11 +13,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
-    ClusterDownError,
     NoPermissionError,
     RedisError,
     ResponseError,
-    TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -25,10 +23,11 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shadows.errors import EmbeddedUnavailable, ServerUnreachable, ServerUnsupported
 
 from .address import Address
+from .failures import needs_another_socket
 from .seeking import Argument, connect, packed, pauses
 from .url import url_or_default
 
-__all__ = ["Address", "Argument", "Link", "Reply", "SyncLink", "check_server", "is_passing", "url_or_default"]
+__all__ = ["Address", "Argument", "Link", "Reply", "SyncLink", "check_server", "url_or_default"]
 
 type Reply = Any
 """What the server answered: bytes, integers and lists of these."""
@@ -88,6 +87,8 @@ class Link:
         for pause in pauses(limit):
             turn = self._address.turn(error, getattr(self._connection, "host", ""))
             if turn is None:
+                if needs_another_socket(error):
+                    await self.close()
                 raise error
             if turn.leave:
                 await self.close()
@@ -187,12 +188,14 @@ class Link:
 class SyncLink:
     """The same for a thread that shares no loop: one socket, one request at a time."""
 
-    __slots__ = ("_address", "_connection", "_timeout")
+    __slots__ = ("_address", "_connection", "_timeout", "opened")
 
     def __init__(self, address: Address, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
         self._connection: Any = None
+        self.opened = 0
+        """How often a socket was opened."""
 
     def request(self, *command: Argument) -> Reply:
         """Send one command and wait for its reply.
@@ -211,6 +214,7 @@ class SyncLink:
                 self._connection = connect(
                     self._address.locate(), self._timeout, self._address.credentials, "shadows-lease"
                 )
+                self.opened += 1
             self._connection.send_packed_command([packed(command)], check_health=False)
             return self._connection.read_response(disable_decoding=True)
         except ResponseError:
@@ -223,6 +227,8 @@ class SyncLink:
         for pause in pauses(self._timeout):
             turn = self._address.turn(error, getattr(self._connection, "host", ""))
             if turn is None:
+                if needs_another_socket(error):
+                    self.close()
                 raise error
             if turn.leave:
                 self.close()
@@ -254,12 +260,6 @@ class SyncLink:
 
 def _nobody(address: Address, error: ResponseError) -> ServerUnreachable:
     return ServerUnreachable(f"{address.shown} cannot serve this shadow just now: {error}")
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether the same request may well be answered in a moment: no answer came, or the server is busy or moving."""
-    passing = ServerUnreachable | TryAgainError | ClusterDownError
-    return isinstance(error, passing) or str(error).startswith("BUSY ")
 
 
 async def check_server(link: Link) -> None:

@@ -36,13 +36,6 @@ class Taken:
     readable: bool = True
     """Whether the entry has the shape that we write."""
 
-    @property
-    def deliveries(self) -> int:
-        """How many workers were lost while they ran it; 0 where that cannot be read."""
-        _, _, rest = self.blob[:32].partition(b"/")
-        number = rest.partition(b"/")[0]
-        return int(number) if number.isdigit() else 0
-
 
 @dataclass(frozen=True, slots=True)
 class Settlement:

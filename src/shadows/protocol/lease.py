@@ -26,6 +26,15 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerRun:
+    """One run of a server, from its start to its end."""
+
+    run_id: str
+    uptime: float
+    """For how many seconds it has been running."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reaped:
     """What became of a dead worker's tasks."""
 
@@ -53,6 +62,13 @@ def beat(keys: Keys, link: SyncLink, worker: str, lease_ms: int, *, first: bool,
         b"EVAL", script.source, 1, keys["leases"], stamp, worker, lease_ms, 1 if first else 0
     )
     return Beat(reply[0] == b"OK", reply[1], [name.decode(errors="replace") for name in reply[2:]])
+
+
+def server_run(link: SyncLink) -> ServerRun:
+    """Which run of the server is at the other end of a thread's socket."""
+    lines = link.request(b"INFO", b"server").decode(errors="replace").splitlines()
+    facts = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return ServerRun(facts.get("run_id", ""), float(facts.get("uptime_in_seconds", "0")))
 
 
 async def reap(

@@ -12,6 +12,9 @@ PRODUCER_MEMORY_MS = 3_600_000
 """How long a producer's last batch is remembered: a request that the network held back longer may count twice."""
 
 
+REPLY_GRACE = 5.0
+
+
 class Mode(enum.StrEnum):
     """What happens where the key is taken."""
 
@@ -25,6 +28,7 @@ class Answer(enum.Enum):
     ACCEPTED = "A"
     EXISTS = "E"
     BAD = "B"
+    FULL = "F"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,13 @@ async def schedule(
     items: Sequence[Item],
     *,
     remember: bool,
+    longest: int | None = None,
     stamp: bytes = b"",
 ) -> tuple[list[Answer], int]:
     """Accept up to 200 calls, each by itself; the same batch number again answers the same and changes nothing.
+
+    Args:
+        longest: how many tasks a queue may hold, ready or running; what comes beyond and is to run at once is FULL.
 
     Returns:
         What became of each, and the version of the strikes.
@@ -74,10 +82,20 @@ async def schedule(
         if item.mode is Mode.REPLACE:
             script = _REPLACE
         arguments += (item.mode.value, item.key, item.queue, item.instant_ms, item.body)
+    if longest is not None:
+        arguments.append(longest)
     reply = await store.call(link, script, *arguments)
     if reply[0] == b"LATE":
         raise LateBatch
     return [_ANSWERS[letter] for letter in reply[1]], int(reply[2])
+
+
+async def replicated(link: Link, replicas: int, patience_ms: int) -> int:
+    """How many replicas have what was written before on this link: waits until these do, or so long."""
+    reached: int = await link.request(
+        b"WAIT", replicas, patience_ms, timeout=patience_ms / 1000 + REPLY_GRACE
+    )
+    return reached
 
 
 _ADD, _REPLACE = load("schedule"), load("replace")

@@ -69,6 +69,10 @@ class Meter:
         """The server did not answer, or refused."""
         self.counts.disruptions += 1
 
+    def stalled(self) -> None:
+        """The worker's event loop was blocked. Called from one other thread."""
+        self.counts.stalls += 1
+
     def started(
         self, call: "Call", token: str, key: str, attempt: int, deliveries: int, started_us: int
     ) -> "Running":

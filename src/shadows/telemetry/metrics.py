@@ -53,7 +53,7 @@ class Counts:
         self._labels = {names.NAME: name} | ({names.WORKER: worker} if worker else {})
         self._tallies: dict[tuple[str, str], Tally] = {}
         self.instruments = _WORKERS if worker else _CLIENTS
-        self.disruptions = 0
+        self.disruptions = self.stalls = 0
         self.cancelled = 0
         """By key, so of no task in particular."""
         self._depth: Depth | None = None
@@ -77,7 +77,7 @@ class Counts:
     def clear(self) -> None:
         """Begin at nothing."""
         self._tallies.clear()
-        self.disruptions = self.cancelled = 0
+        self.disruptions = self.stalls = self.cancelled = 0
         self._depth = None
 
     def readings(self, instrument: Instrument) -> Iterator[Reading]:
@@ -88,6 +88,9 @@ class Counts:
         elif instrument is names.DISRUPTIONS:
             if self.instruments is _WORKERS:
                 yield instrument, self._labels, self.disruptions
+        elif instrument is names.LOOP_STALLS:
+            if self.instruments is _WORKERS:
+                yield instrument, self._labels, self.stalls
         elif instrument.kind is Kind.GAUGE:
             yield from self._depths(instrument)
         elif field := self.instruments.get(instrument):

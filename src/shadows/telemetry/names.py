@@ -82,6 +82,12 @@ DISRUPTIONS: Final = Instrument(
     "Requests of a worker that the server did not answer or refused",
     "{request}",
 )
+LOOP_STALLS: Final = Instrument(
+    "shadows_loop_stalls",
+    Kind.COUNTER,
+    "Times that a worker's event loop was blocked for a second or more",
+    "{stall}",
+)
 STRIKES: Final = Instrument("shadows_strikes_in_effect", Kind.GAUGE, "Strikes that are in effect", "{strike}")
 QUEUE_DEPTH: Final = Instrument(
     "shadows_queue_depth", Kind.GAUGE, "Tasks that are ready and wait for a worker"
@@ -95,7 +101,7 @@ QUEUE_LATENCY: Final = Instrument(
 
 INSTRUMENTS: Final = (
     ADDED, REPLACED, SCHEDULED, CANCELLED, STARTED, REDELIVERED, STRICKEN, COMPLETED, FAILED, SUCCEEDED, RETRIED,
-    PERPETUATED, RUNNING, DURATION, PUNCTUALITY, DISRUPTIONS, STRIKES, QUEUE_DEPTH, SCHEDULE_DEPTH, QUEUE_LATENCY,
+    PERPETUATED, RUNNING, DURATION, PUNCTUALITY, DISRUPTIONS, LOOP_STALLS, STRIKES, QUEUE_DEPTH, SCHEDULE_DEPTH, QUEUE_LATENCY,
 )  # fmt: skip
 
 BOUNDS: Final = (

@@ -18,10 +18,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from shadows.errors import ServerUnsupported
-from shadows.protocol.connection import Link, is_passing
+from shadows.protocol.connection import Link
 from shadows.protocol.cycle import (
     MOST_ITEMS,
     Cycled,
@@ -31,6 +30,7 @@ from shadows.protocol.cycle import (
     cycle,
     recover,
 )
+from shadows.protocol.failures import FIRST_PAUSE, Backoff, Failure, classify
 from shadows.protocol.outcomes import Outcome, cancelled, failed, release, started
 from shadows.shadow import Shadow
 
@@ -38,6 +38,7 @@ from .ear import Ear
 from .lease import Lease
 from .progress import ProgressBoard
 from .runner import Job, Runner, Stop
+from .suspects import Suspects
 from .turns import Turns
 
 logger = logging.getLogger("shadows.worker")
@@ -47,13 +48,8 @@ BACKSTOP = 1.0
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
 MOST_BYTES = 4 * 1024 * 1024
-FIRST_PAUSE = 0.05
 PATIENCE = 5.0
 """Seconds that a task may take to end after being cancelled for a shutdown; then it is left behind."""
-SUSPECT = 2
-"""A task of so many deliveries may be what its workers died of, as may be those that ran beside it."""
-SUSPECT_PAUSE_MS = 1000
-_HEALING = ("NOGROUP", "UNBLOCKED", "NOREPLICAS", "MISCONF", "READONLY", "OOM")
 
 
 class Loop:
@@ -89,6 +85,7 @@ class Loop:
         self._ear = Ear(shadow.store, self._wanted.set, self._hard_of_hearing)
         self._jobs: dict[str, Job] = {}
         self._finished: deque[Settlement] = deque()
+        self._suspects = Suspects()
         self._paused: frozenset[str] = frozenset()
         self._stopping = False
         self._compared = time.monotonic()
@@ -137,7 +134,7 @@ class Loop:
 
     async def run(self, finished: Callable[[Cycled], Awaitable[bool]]) -> None:
         """Cycle until stopped and drained, or until `finished` says so of a cycle that left nothing here to do."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(self._reconnection_delay)
         self._patience_ends = None
         while True:
             self._wanted.clear()
@@ -149,7 +146,7 @@ class Loop:
                 resting = not (self._jobs or self._finished or self._ear.heard)
                 done = resting and (self._stopping or await finished(cycled))
             except (RedisError, OSError) as error:
-                if isinstance(error, ResponseError | ServerUnsupported) and not _heals(error):
+                if classify(error) is Failure.FATAL:
                     raise
                 logger.warning("server does not answer error=%s", error)
                 self._runner.meter.disrupted()
@@ -157,10 +154,9 @@ class Loop:
                 await self._link.close()
                 if self._stopping and (self._given_up() or not (self._jobs or self._finished)):
                     return await self._end_listening()
-                await self._wait(pause)
-                pause = min(pause * 2, self._reconnection_delay)
+                await self._wait(backoff.pause())
                 continue
-            pause = FIRST_PAUSE
+            backoff.reset()
             if self._stopping and self._given_up():
                 return await self._end_listening()
             if done:
@@ -260,14 +256,18 @@ class Loop:
             self._wanted.set()
         self._paused = frozenset(cycled.paused.split())
         starting = [*(taken for taken in heard if not self._pauses(taken)), *cycled.taken]
-        if any(taken.deliveries >= SUSPECT for taken in starting):
-            starting = self._without_surplus_suspects(starting)
         self._finished.extend(_given_back(taken for taken in heard if self._pauses(taken)))
         if self._stopping or not (cycled.leased and self._lease.holds()):
             self._finished.extend(_given_back(starting))
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
             free = self._slots()
-            for taken in starting[:free]:
+            now_ms = (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
+            parted = self._suspects.part(starting[:free], self._jobs, self._finished, now_ms)
+            self._ear.heard += (
+                parted.held
+            )  # as what a read brings, it starts only after a cycle: that takes the others back
+            self._finished.extend(parted.back)
+            for taken in parted.start:
                 self._start(taken)
             # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
             self._finished.extend(_given_back(starting[free:]))
@@ -308,21 +308,6 @@ class Loop:
     def _pauses(self, taken: Taken) -> bool:
         return bool(self._paused) and not self._paused.isdisjoint((taken.token.partition("/")[0], "*"))
 
-    def _without_surplus_suspects(self, starting: Sequence[Taken]) -> list[Taken]:
-        """Start one suspect at a time, so that the next crash has one culprit; the others go back, and are not charged."""
-        later_ms = (self._shadow.clock.now_us() + self._lease.offset_us) // 1000 + SUSPECT_PAUSE_MS
-        suspected = any(job.taken.deliveries >= SUSPECT for job in self._jobs.values())
-        left: list[Taken] = []
-        for taken in starting:
-            if taken.deliveries < SUSPECT:
-                left.append(taken)
-            elif suspected:
-                self._finished.append(Settlement(taken.token, taken.key, release(later_ms)))
-            else:
-                suspected = True
-                left.append(taken)
-        return left
-
     def _names(self) -> Sequence[str]:
         return self._queues if self._queues is not None else self._store.queues
 
@@ -361,6 +346,8 @@ class Loop:
         if self._finished or (asked and len(cycled.taken) >= asked and self._free()):
             return
         if not cycled.leased:
+            if self._lease.holds():  # as far as the beats know: the next may be far away
+                self._lease.renew()
             await self._wait(FIRST_PAUSE)
             return
         if not self._ear.listening and self._free() > 0:
@@ -396,9 +383,3 @@ class Loop:
 
 def _given_back(several: Iterable[Taken]) -> Iterator[Settlement]:
     return (Settlement(taken.token, taken.key, release()) for taken in several)
-
-
-def _heals(error: Exception) -> bool:
-    """Whether the server will answer otherwise in a moment, or once its streams are made anew."""
-    passing = is_passing(error) or isinstance(error, ReadOnlyError | OutOfMemoryError)
-    return passing or any(word in str(error) for word in _HEALING)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shadows.protocol.acquire import MOST_ARGUMENTS, Admission, Asking, Claim, acquire
-from shadows.protocol.connection import Link, is_passing
+from shadows.protocol.connection import Link
 from shadows.protocol.cycle import MOST_ITEMS
+from shadows.protocol.failures import Backoff, Failure, classify
 from shadows.shadow import Shadow
 
 logger = logging.getLogger("shadows.worker")
 
-FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0
+LAST_PAUSE = 1.0
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Gate:
         return batch
 
     async def _send(self, asking: list[Asking]) -> list[Admission]:
-        pause = FIRST_PAUSE
+        backoff = Backoff(LAST_PAUSE)
         while True:
             shadow = self._shadow
             try:
@@ -87,7 +88,6 @@ class Gate:
                 )
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 logger.warning("limits not asked for error=%s", error)
-                if not is_passing(error):
+                if classify(error) not in (Failure.TRANSIENT, Failure.RELOAD):
                     return [Admission.UNKNOWN] * len(asking)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LAST_PAUSE)
+            await asyncio.sleep(backoff.pause())

@@ -5,6 +5,7 @@ import logging
 
 from shadows.protocol.connection import Link
 from shadows.protocol.duties import tidy
+from shadows.protocol.failures import classify
 from shadows.protocol.lease import Announcement, announce
 from shadows.shadow import Shadow
 from shadows.telemetry.meter import beat
@@ -54,7 +55,12 @@ class Herald:
                 await self.announce()
                 await self._tidy()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                logger.warning("worker not announced worker=%s error=%s", self._name, error)
+                logger.warning(
+                    "worker not announced worker=%s error=%s failure=%s",
+                    self._name,
+                    error,
+                    classify(error).name,
+                )
 
     async def _tidy(self) -> None:
         behind = b""

@@ -4,10 +4,10 @@ Its life:
 - `start` takes the lease for a fresh incarnation, before the first read.
 - A quarter of its length later, and so on, the thread renews it; on any error it tries again sooner. A worker may start
   tasks only while `holds()`: its last successful beat is younger than the lease, by the process's own monotonic clock.
-- Where the server was away for half a lease (or its clock jumped by that), all other workers' leases may have run out for no
-  fault of theirs: from the first beat after it nobody is judged for the time of a lease, until they have had their chance.
 - A beat that answers LOST means that others have (begun to) take its tasks: the loop is told, and a new incarnation
   begins, with a name that nobody used before.
+- A loop that has been blocked for longer than `max_stall` gives its lease up: the thread renews it no more, until the
+  loop goes on.
 - `stop` ends the thread; what the lease still covers may be reaped once it has run out.
 """
 
@@ -19,10 +19,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from redis.exceptions import ResponseError
+
 from shadows.clock import Clock
 from shadows.protocol.connection import SyncLink
-from shadows.protocol.lease import beat
+from shadows.protocol.failures import jittered
+from shadows.protocol.lease import beat, server_run
 from shadows.protocol.store import Store
+
+from .holdoff import HoldOff
+from .watchdog import LOOK_EVERY, Watchdog
 
 logger = logging.getLogger("shadows.worker")
 
@@ -41,6 +47,7 @@ class Lease:
         clock: Clock,
         lost: Callable[[], None],
         expired: Callable[[list[str]], None],
+        watchdog: Watchdog,
     ) -> None:
         self._store = store
         self._name = name
@@ -48,14 +55,15 @@ class Lease:
         self._clock = clock
         self._lost = lost
         self._expired = expired
+        self._watchdog = watchdog
         self._link = SyncLink(store.address, max(length / 4, 0.25))
-        self._ending = threading.Event()
+        self._ending = False
+        self._nudged = threading.Event()
         self._beating = threading.Lock()
         self._last = 0.0
         self._latest_ms = 0
-        self._heard_ms = 0
-        """The server's instant of the last beat."""
-        self._judges_from = 0.0
+        self._opened = 0
+        self._hold_off = HoldOff(name, length)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._renew, name=f"shadows-lease-{name}", daemon=True)
         self._unfollow: Callable[[], None] = lambda: None
@@ -77,7 +85,8 @@ class Lease:
     async def stop(self) -> None:
         """Renew no more."""
         self._unfollow()
-        self._ending.set()
+        self._ending = True
+        self._nudged.set()
         await asyncio.to_thread(self._thread.join)
         self._link.close()
 
@@ -85,16 +94,33 @@ class Lease:
         """Whether tasks may be started: the last beat is younger than the lease."""
         return time.monotonic() - self._last < self._length
 
+    def renew(self) -> None:
+        """Renew it at once: the server says that it does not hold, as where it lost its data."""
+        self._nudged.set()
+
+    def hold_off(self) -> float:
+        """Seconds for which nobody may be judged dead, as the server was away; 0 where everybody may."""
+        return self._hold_off.remaining()
+
     def _renew(self) -> None:
-        pause = self._length / 4
-        while not self._ending.wait(pause):
-            try:
-                self._beat()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
-                logger.warning("lease not renewed worker=%s error=%s", self._name, error)
-                pause = self._length / 16
-            else:
-                pause = self._length / 4
+        due = time.monotonic() + self._length / 4
+        while True:
+            nudged = self._nudged.wait(min(LOOK_EVERY, max(0.0, due - time.monotonic())))
+            if self._ending:
+                return
+            self._nudged.clear()
+            responds = self._watchdog.look()
+            if not nudged and time.monotonic() < due:
+                continue
+            pause = self._length / 4
+            if responds:
+                try:
+                    self._beat()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the lease must go on
+                    self._hold_off.failed()
+                    logger.warning("lease not renewed worker=%s error=%s", self._name, error)
+                    pause = jittered(self._length / 16)
+            due = time.monotonic() + pause
 
     def _renew_at(self, instant_ms: int) -> None:
         self._beat(stamp=str(instant_ms).encode())
@@ -114,12 +140,12 @@ class Lease:
                 first=first,
                 stamp=at,
             )
+            if not at:  # a clock that is moved by hand jumps, and nothing is away then
+                self._hold_off.beaten(sent, answer.now_ms)
+                self._see_server()
             apart_us = answer.now_ms * 1000 - self._clock.now_us()
             # What follows a clock that is moved by hand agrees with it, also while it is being moved.
             self.offset_us = apart_us if abs(apart_us) > CLOCKS_AGREE_US and not at else 0
-            silence_ms, self._heard_ms = answer.now_ms - (self._heard_ms or answer.now_ms), answer.now_ms
-            if silence_ms > self._length * 500 and not at:
-                self._judges_from = sent + self._length
             if answer.held:
                 self._last = sent
             else:
@@ -128,8 +154,17 @@ class Lease:
                 self._tell(self._lost)
         if not answer.held:
             self._beat(first=True)
-        elif answer.expired and sent >= self._judges_from:
+        elif answer.expired:
             self._tell(lambda: self._expired(answer.expired))
+
+    def _see_server(self) -> None:
+        """Where the socket is another one, the server may be another run of it."""
+        if self._opened != self._link.opened:
+            with contextlib.suppress(
+                ResponseError
+            ):  # it may not be asked, and the beats themselves are left to judge by
+                self._hold_off.connected(server_run(self._link))
+            self._opened = self._link.opened
 
     def _tell(self, news: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may have ended without a word to us

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from shadows.protocol.connection import Link
+from shadows.protocol.failures import classify, jittered
 from shadows.protocol.lease import reap, strangers
 from shadows.shadow import Shadow
 
@@ -11,13 +13,25 @@ logger = logging.getLogger("shadows.worker")
 
 
 class Reaper:
-    """Runs beside the worker's cycle, on a socket of its own, until cancelled."""
+    """Runs beside the worker's cycle, on a socket of its own, until cancelled.
 
-    def __init__(self, shadow: Shadow, link: Link, max_deliveries: int, lease: float) -> None:
+    Args:
+        held_off: for how many seconds nobody may be judged.
+    """
+
+    def __init__(
+        self,
+        shadow: Shadow,
+        link: Link,
+        max_deliveries: int,
+        lease: float,
+        held_off: Callable[[], float],
+    ) -> None:
         self._shadow = shadow
         self._link = link
         self._max_deliveries = max_deliveries
         self._lease = lease
+        self._held_off = held_off
         self._expired: set[str] = set()
         self._wanted = asyncio.Event()
 
@@ -31,17 +45,22 @@ class Reaper:
         while True:
             self._wanted.clear()
             try:
-                async with asyncio.timeout(self._lease):
+                async with asyncio.timeout(jittered(self._lease)):
                     await self._wanted.wait()
             except TimeoutError:
                 pass
+            await self._hold_off()
             try:
                 store = self._shadow.store
                 self._expired |= await strangers(store, self._link, store.queues)
-                while self._expired:
+                while self._expired and not self._held_off():
                     await self.reap(self._expired.pop())
             except Exception as error:  # noqa: BLE001 - whatever it is, others may still be reaped
-                logger.warning("dead workers not reaped error=%s", error)
+                logger.warning("dead workers not reaped error=%s failure=%s", error, classify(error).name)
+
+    async def _hold_off(self) -> None:
+        while seconds := self._held_off():  # noqa: ASYNC110 - the answer is how long to wait
+            await asyncio.sleep(seconds)
 
     async def reap(self, worker: str) -> None:
         """Take everything back from one worker, unless it is alive."""

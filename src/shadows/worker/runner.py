@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from shadows.calls import check_size
 from shadows.clock import as_datetime
 from shadows.dependencies.behaviour import Asking, Decision, Ending
 from shadows.dependencies.context import Run, current_run
@@ -27,6 +28,7 @@ from shadows.payload.failures import Failure, describe_failure
 from shadows.payload.outcomes import Record, encode_record, encode_result
 from shadows.protocol.acquire import Admission
 from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.failures import Backoff
 from shadows.protocol.outcomes import (
     Kind,
     Outcome,
@@ -63,7 +65,7 @@ MAX_RESULT_BYTES = 1024 * 1024
 """A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
 STRICKEN_PAUSE_MS = 1000
 UNADMITTED_PAUSE_MS = 1000
-FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
+LAST_PAUSE = 5.0
 _CARRYING = (Kind.NEXT, Kind.RELEASE)
 """Outcomes whose data is a call, and takes the place of what is stored."""
 
@@ -310,7 +312,9 @@ class Runner:
         def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
             call = job.call
             arguments = call.arguments if args is None else job.plan.encode(args, kwargs or {})
-            follower = encode_call(Call(call.function, arguments, at_us, headers=call.headers))
+            follower = check_size(
+                call.function, encode_call(Call(call.function, arguments, at_us, headers=call.headers))
+            )
             return succeeded_by(follower, 0 if at_us <= ended_us else -(-at_us // 1000))
 
         ended_us = self._worker.now_us()
@@ -347,14 +351,13 @@ class Runner:
 
     async def _enroll(self, queues: set[str]) -> None:
         """Have the server know the queues: a server that is away is waited for, as the task has ended already."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(LAST_PAUSE)
         while missing := queues.difference(self._shadow.store.queues):
             try:
                 await self._worker.enroll(missing)
             except (RedisError, OSError) as error:
                 logger.warning("server does not answer error=%s", error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LAST_PAUSE)
+                await asyncio.sleep(backoff.pause())
 
     def _recipe(self, plan: Plan) -> Recipe:
         recipe = self._recipes.get(plan.name)

@@ -45,10 +45,12 @@ from .runner import Runner
 from .threads import Threads
 from .turns import Turns, check_weights
 from .unknown import Unknown
+from .watchdog import Watchdog
 
 logger = logging.getLogger("shadows.worker")
 
 SHORTEST_LEASE = timedelta(milliseconds=200)
+SHORTEST_STALL = timedelta(seconds=1)
 LONGEST = timedelta(days=3650)
 LEAST_PATIENCE = 3.0
 """Seconds: an idle worker's cycles may be a second apart, however short its lease."""
@@ -85,6 +87,8 @@ class Worker:
             has ended (with its execution and a TaskOutcome), and when this worker gives an execution up (with it and the
             reason). What they raise is logged.
         max_deliveries: how many workers may die of one task before it becomes a dead letter. Default 5.
+        max_stall: for how long a task may block the event loop before the worker gives its lease up, so that others run
+            its tasks: a process that hangs must not hold them for ever. Default 10 min, at least 1 s.
         grace: how long running tasks may go on after `stop`, before they are handed to other workers. Default 25 s.
 
     Raises:
@@ -113,6 +117,7 @@ class Worker:
         on_dead: OnDead | None = None,
         max_deliveries: int = 5,
         grace: timedelta = timedelta(seconds=25),
+        max_stall: timedelta = timedelta(minutes=10),
     ) -> None:
         minimum_check_interval = minimum_check_interval or timedelta(0)
         scheduling_resolution = scheduling_resolution or timedelta(0)
@@ -120,6 +125,8 @@ class Worker:
             _check_number("threads", threads)
         if redelivery_timeout < SHORTEST_LEASE:
             raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
+        if max_stall < SHORTEST_STALL:
+            raise ValueError(f"max_stall={max_stall!r}: at least {SHORTEST_STALL}")
         if max_deliveries < 1:
             raise ValueError(f"max_deliveries={max_deliveries!r}: at least 1")
         durations = {
@@ -128,6 +135,7 @@ class Worker:
             "minimum_check_interval": minimum_check_interval,
             "scheduling_resolution": scheduling_resolution,
             "grace": grace,
+            "max_stall": max_stall,
         }
         for parameter, duration in durations.items():
             if not timedelta(0) <= duration <= LONGEST:
@@ -155,6 +163,7 @@ class Worker:
         self._resolution = scheduling_resolution
         self._max_deliveries = max_deliveries
         self._grace = grace
+        self._max_stall = max_stall
         self._unknown = Unknown()
         self._link = Link(shadows.store.address)
         self._lease: Lease | None = None
@@ -178,7 +187,13 @@ class Worker:
             await self.shadow.store.enroll(
                 self._link, [*(self.queues or ()), *(plan.queue for plan in self.shadow.plans())]
             )
-            reaper = Reaper(self.shadow, self._link, self._max_deliveries, seconds)
+            reaper = Reaper(
+                self.shadow,
+                self._link,
+                self._max_deliveries,
+                seconds,
+                lambda: lease.hold_off(),  # noqa: PLW0108 - the lease comes after it
+            )
             self._lease = lease = Lease(
                 self.shadow.store,
                 self.name,
@@ -186,6 +201,7 @@ class Worker:
                 self.shadow.clock,
                 lambda: loop.lease_lost(),  # noqa: PLW0108 - the loop comes after the lease
                 reaper.expired,
+                Watchdog(self.name, self._max_stall.total_seconds(), self.meter.stalled),
             )
             threads = Threads(self._threads or max(self.concurrency, MOST_THREADS), self.name)
             stack.callback(threads.close)

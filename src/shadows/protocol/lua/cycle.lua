@@ -139,6 +139,7 @@ if lease and not (' ' .. paused):find(' * ', 1, true) then
     if good(queue) and not (' ' .. paused):find(' ' .. queue .. ' ', 1, true) then
       local reply = redis.pcall('XREADGROUP', 'GROUP', 'g', me, 'COUNT', take, 'STREAMS', stream[queue], '>')
       if reply and reply.err then                   -- somebody removed the group: what it had pending is read again
+        if not reply.err:find('NOGROUP', 1, true) then return reply end
         call('XGROUP', 'CREATE', stream[queue], 'g', '0', 'MKSTREAM')
         reply = call('XREADGROUP', 'GROUP', 'g', me, 'COUNT', take, 'STREAMS', stream[queue], '>')
       end

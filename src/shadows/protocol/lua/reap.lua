@@ -4,13 +4,33 @@
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, most deliveries, take back at most
 -- Reply: ALIVE | OK, tasks taken back, 1 where some are left | QUEUES
--- Keeps: the first step sets the lease to 0, so that the owner's next beat answers LOST; the lease goes with the last
---        batch; the consumer is deleted only when it owns nothing. Without a lease nothing was started: no charge.
+-- Keeps: the first step sets the lease to -1 or -2, so that the owner's next beat answers LOST; the lease goes with the
+--        last batch; the consumer is deleted only when it owns nothing. Without a lease nothing was started: no charge.
+--        Where it held suspects (workers have died of them before), the lease is -2 and they alone are charged: of the
+--        first 1,000 that it held, one is enough. Else it is -1, and all are.
 local who, max_deliveries, most = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7])
 local lease = call('ZSCORE', leases, who)
 if lease and tonumber(lease) > now then return {'ALIVE'} end
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
-if lease then call('ZADD', leases, 0, who) end
+local function suspects()
+  local most = 1000
+  for i = FIXED + 1, #KEYS do
+    local queue = KEYS[i]:sub(#queues + 1)
+    local pending = good(queue) and redis.pcall('XPENDING', stream[queue], 'g', '-', '+', most, who) or {}
+    for _, item in ipairs(pending) do
+      local _, _, deliveries = entry(queue, item[1])
+      if deliveries and deliveries > 0 then return true end
+    end
+    most = most - #pending
+    if most < 1 then return false end
+  end
+  return false
+end
+local ran = lease and tonumber(lease)               -- below 0 an earlier batch has looked
+if ran then
+  if ran >= 0 then ran = suspects() and -2 or -1 end
+  call('ZADD', leases, ran, who)
+end
 local moved, left = 0, 0
 for i = FIXED + 1, #KEYS do
   local queue = KEYS[i]:sub(#queues + 1)
@@ -34,7 +54,7 @@ for i = FIXED + 1, #KEYS do
         end
         bury(token, key or '', blob and 'undecodable' or 'lost', queue, '', blob or '')
       elseif not mark or mark == token then
-        if lease then deliveries = deliveries + 1 end
+        if ran == -1 or ran and deliveries > 0 then deliveries = deliveries + 1 end
         blob = attempt .. '/' .. deliveries .. '/' .. body
         if stop then
           vacate(key)
