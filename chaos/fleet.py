@@ -20,6 +20,8 @@ from chaos.plan import Fault
 
 _LOOK = 0.05
 """Seconds between two looks at who has died."""
+_LAPSED = 4
+"""Leases before a worker says that its lease was lost: what it did since then may not have been recorded."""
 _POISONED = 9
 """What a worker that took a pill ends with."""
 _STARTED = "worker started"
@@ -97,9 +99,12 @@ class Fleet:
         return member
 
     def struck_by(self, pick: int) -> Member | None:
-        """The one that a number chooses among those that nothing has been done to; None where there is none."""
-        ready = [member for member in self.members if member.idle]
-        return ready[pick % len(ready)] if ready else None
+        """The one that a number chooses among those that nothing has been done to; None where it would be the last.
+
+        Somebody has to be there to take over, or what is measured is how fast a worker starts.
+        """
+        ready = self.ready()
+        return ready[pick % len(ready)] if len(ready) > 1 else None
 
     def ready(self) -> list[Member]:
         """Those that run, and that nothing has been done to."""
@@ -191,12 +196,12 @@ class Fleet:
         found: list[Event] = []
         for name, pid in pids.items():
             for at in self._lost(name):
-                begin = at - 2 * self._lease
+                begin = at - _LAPSED * self._lease
                 if not any(
                     fault.runs_again
                     and fault.strikes(pid)
                     and fault.begin <= at
-                    and fault.end >= begin - self._lease
+                    and fault.end >= at - 2 * self._lease
                     for fault in faults
                 ):
                     found.append(Event(LAPSE, begin, at, frozenset({pid})))
