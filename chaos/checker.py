@@ -69,7 +69,7 @@ class Verdict:
     recovery: list[float] = field(default_factory=list[float])
     """Seconds from a fault to the next run of each step that the victim had in flight."""
     resumption: list[float] = field(default_factory=list[float])
-    """Seconds from the server's return to the next effect of any task."""
+    """Seconds from the server's return to the next start of a task."""
 
     @property
     def failed(self) -> bool:
@@ -311,10 +311,14 @@ class _Case:
         for event in self.evidence.events:
             self.verdict.lapses += event.fault == LAPSE
             if event.fault in (Fault.REDIS_KILL9, Fault.FLUSHALL):
-                after = [effect.at for effect in self.evidence.effects if effect.at > event.end]
-                self.verdict.resumption += [after[0] - event.end] if after else []
+                after = [run.start for run in self.runs if run.start > event.end and self._began(run, event)]
+                self.verdict.resumption += [min(after) - event.end] if after else []
             elif event.runs_again:
                 self.verdict.recovery += self._recoveries(event)
+
+    def _began(self, run: Run, event: Event) -> bool:
+        """Whether a run shows that the server serves again: after it forgot, only what was accepted since does."""
+        return not event.forgets or self.evidence.accepted.get(run.step[0], 0.0) > event.end
 
     def _recoveries(self, event: Event) -> list[float]:
         waits: list[float] = []
