@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -202,3 +203,25 @@ async def test_an_execution_in_another_state_is_told_by_its_fence(shadows: Shado
     assert fences == [execution.fence]
     go.set()
     await run
+
+
+async def test_a_subscriber_sees_the_start_of_what_an_idle_worker_hears_of(shadows: Shadow) -> None:
+    go = asyncio.Event()
+
+    async def work() -> int:
+        await go.wait()
+        return 1
+
+    when = datetime.now(UTC) + timedelta(hours=1)
+    execution = await shadows.add(work, when=when, key="k")()
+    ready = asyncio.Event()
+    watching = asyncio.create_task(states(execution, ready))
+    await ready.wait()
+    async with Worker(shadows) as worker:
+        running = asyncio.create_task(worker.run_until_finished())
+        await until(lambda: worker._loop is not None and worker._loop._ear.listening)
+        await shadows.replace(work, datetime.now(UTC), "k")()
+        await until(lambda: execution.state is ExecutionState.RUNNING)
+        go.set()
+        await running
+    assert await watching == ["scheduled", "queued", "running", "completed"]

@@ -17,7 +17,7 @@ def test_every_public_name_is_there() -> None:
 
 def test_what_is_not_there_is_said_as_of_any_module() -> None:
     with pytest.raises(AttributeError, match="module 'shadows' has no attribute 'nothing'"):
-        _ = shadows.nothing  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+        _ = shadows.nothing  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
     assert not hasattr(shadows, "nothing")
 
 

@@ -1,5 +1,6 @@
 """The README says what is so."""
 
+import ast
 import os
 import re
 import subprocess
@@ -27,4 +28,4 @@ def test_the_two_blocks_at_a_glance_print_both_greetings_in_one_script(tmp_path:
 
 def test_every_block_of_code_compiles() -> None:
     for block in BLOCKS:
-        compile(block, "README.md", "exec")
+        compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

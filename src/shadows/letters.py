@@ -100,7 +100,7 @@ def _afresh(blob: bytes) -> bytes:
         return b""
     unique = unique_ms(blob)
     return (b"u%d/" % unique if unique else b"") + encode_call(
-        replace(read[1], unknown_since_us=0, expires_us=0)
+        replace(read[1], unknown_since_us=0, expires_us=0, begun=False)
     )
 
 

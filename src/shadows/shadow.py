@@ -43,7 +43,7 @@ class Shadow(Caller):
         missed_heartbeats: how many of these may be missing before a worker counts as gone. Default 5.
         execution_ttl: how long the record of an ended execution (and its result) is kept. Default 15 min; 0 keeps none.
         max_ended: how many such records are kept at most. Default 100,000.
-        max_dead: how many dead letters are kept at most. Default 10,000.
+        max_dead: how many dead letters are kept at most, for 30 days. Default 10,000.
         credential_provider: gives user name and password at each connection, in place of the URL: redis-py's
             CredentialProvider. It may be asked from several threads.
         clock: the source of time; only tests need another than the system's.

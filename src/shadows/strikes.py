@@ -4,7 +4,8 @@ import enum
 import inspect
 import logging
 import operator as operators
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -197,10 +198,13 @@ class _Comparisons:
 
     def add(self, strike: Strike) -> None:
         """Take one in."""
-        if strike.operator is Operator.EQUAL and isinstance(strike.value, Hashable):
-            self._equal[strike.value] = strike
-        else:
-            self._others.append(strike)
+        if strike.operator is Operator.EQUAL:
+            with suppress(
+                TypeError
+            ):  # a tuple with a list in it, and Decimal("sNaN"), only look as if they had a hash
+                self._equal[strike.value] = strike
+                return
+        self._others.append(strike)
 
     def match(self, argument: object) -> bool:
         """Whether any of them matches."""

@@ -35,6 +35,9 @@ async def step(steps: int = 3, progress: Progress = Progress()) -> None:
 async def loose(anything, many: list[int] | set[int] = (), **rest) -> str:
     return f"{anything} {many} {rest}"
 
+async def odd() -> object:
+    return object()
+
 async def note(text: str, times: int = 1) -> str:
     with open(os.environ["NOTES"], "a") as notes:
         notes.write(f"{text} {os.getpid()}\\n" * times)
@@ -43,7 +46,7 @@ async def note(text: str, times: int = 1) -> str:
 async def broken() -> None:
     raise ValueError("out of order")
 
-all_tasks = [note, broken, step, loose]
+all_tasks = [note, broken, step, loose, odd]
 """
 
 

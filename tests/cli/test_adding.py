@@ -137,9 +137,16 @@ def test_what_has_no_type_that_could_be_read_goes_as_it_stands(commands: Command
 
 
 def test_a_result_that_is_not_kept_is_not_missed(commands: Commands, tasks: str) -> None:
-    commands("tasks", "sleep", "0", "--key", "s")
+    commands("add", "odd", "--key", "o")
     with commands.worker(tasks):
-        assert "result" not in commands("watch", "s")
+        assert "result" not in commands("watch", "o")
+
+
+def test_which_attempt_it_was_is_told(commands: Commands) -> None:
+    commands("tasks", "fail", "--key", "f")
+    with commands.worker():
+        assert "is failed on " in (told := commands("watch", "f", code=1))
+    assert "(attempt 2)" in told
 
 
 def follow(commands: Commands, tasks: str, wait_for: str) -> str:

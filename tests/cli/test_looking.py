@@ -100,7 +100,7 @@ def test_workers_are_listed_with_what_they_can_run(commands: Commands, tasks: st
     assert "no worker is alive" in commands("workers", "ls")
     with commands.worker(tasks, name="hand", concurrency=3):
         assert re.search(
-            r"hand +\S.* +0/3 +default +broken, fail, loose, note, sleep, step, trace",
+            r"hand +\S.* +0/3 +default +broken, fail, loose, note, odd, sleep, step, trace",
             commands("workers", "ls"),
         )
         assert "hand" in commands("workers", "for-task", "note")

@@ -30,8 +30,8 @@ class TestCall:
         assert encode_call(Call("f", b"", 0))[0] == WIRE == 1
 
     def test_of_a_later_writer_may_have_more_fields(self) -> None:
-        assert decode_call(b"\x01" + encode(["f", b"x", 1, 2, None, 3, "more", {"and": 1}])) == Call(
-            "f", b"x", 1, 2, expires_us=3
+        assert decode_call(b"\x01" + encode(["f", b"x", 1, 2, None, 3, True, "more", {"and": 1}])) == Call(
+            "f", b"x", 1, 2, expires_us=3, begun=True
         )
 
     def test_with_text_that_has_no_encoding_is_refused(self) -> None:

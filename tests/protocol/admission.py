@@ -84,9 +84,9 @@ class _Asked:
                     if not over and ground.counters.get(f"\2{claim.name}") != self.wish.who:
                         self.dropped = True
                 case Need.DEBOUNCE:
-                    until = self._quiet_until(claim)
-                    self._wait(ground.now + claim.window_ms if until is None else until)
                     self.dropped = self.dropped or f"x/{claim.name}" in self.passed
+                    if f"d/{claim.name}" not in self.passed:
+                        self._wait(ground.now + claim.window_ms)
 
     def _wait(self, instant: float) -> None:
         if instant > self.ground.now:
@@ -102,13 +102,6 @@ class _Asked:
         if open_at > self.ground.now and claim.drop:
             self.dropped = True
         self._wait(open_at)
-
-    def _quiet_until(self, claim: Claim) -> float | None:
-        """Until when the name has to be quiet; None for a newcomer."""
-        instant, _, other = self.ground.counters.get(f"\3{claim.name}", "").partition("/")
-        if other == self.wish.who:
-            return int(instant)
-        return 0 if not other and f"d/{claim.name}" in self.passed else None
 
     def answer(self) -> str:
         ground, entry, key = self.ground, self.entry, self.wish.key
@@ -135,26 +128,21 @@ class _Asked:
         return "D" if self.dropped or stop else "W"
 
     def _come_back(self) -> None:
-        ground, key, who = self.ground, self.wish.key, self.wish.who
+        ground, key = self.ground, self.wish.key
         for claim in self.wish.claims:
             if claim.need is Need.RATE:
                 self.wait_until = max(self.wait_until, Rate(ground, claim).reserve(self.passed))
-            elif claim.need is Need.DEBOUNCE:
-                until = self._quiet_until(claim)
-                if until is None:
-                    self._supersede(claim.name)
-                    until = ground.now + claim.window_ms
-                until = int(max(until, ground.now))
-                ground.counters[f"\3{claim.name}"] = f"{until}/{who}"
-                ground.windows[f"d/{claim.name}"] = until + DAY
-                if f"d/{claim.name}" not in self.passed:
-                    self.passed.append(f"d/{claim.name}")
+            elif claim.need is Need.DEBOUNCE and f"d/{claim.name}" not in self.passed:
+                self._supersede(claim.name)
+                ground.counters[f"\3{claim.name}"] = key
+                ground.windows[f"d/{claim.name}"] = ground.now + claim.window_ms + DAY
+                self.passed.append(f"d/{claim.name}")
         ground.due[key], ground.live[key] = self.wait_until, DUE
         ground.tell("scheduled", key)
 
     def _supersede(self, name: str) -> None:
         ground = self.ground
-        before = ground.counters.get(f"\3{name}", "").partition("/")[2].partition("\0")[0]
+        before = ground.counters.get(f"\3{name}", "")
         passed = ground.passed.get(before, [])
         mark = ground.live.get(before)
         if mark is None or f"d/{name}" not in passed:
@@ -291,6 +279,10 @@ def _forget(ground: Ground, window: str) -> None:
     elif kind == "c/":
         ground.counters.pop(f"\2{name}", None)
     elif kind == "d/":
+        key = ground.counters.get(f"\3{name}", "")
+        if window in ground.passed.get(key, ()):
+            ground.windows[window] = ground.now + DAY
+            return
         ground.counters.pop(f"\3{name}", None)
     elif kind in ("r/", "q/"):
         slots, _, slot = name.rpartition("/")

@@ -199,7 +199,7 @@ def _cases(test: Callable[..., None], parameters: int) -> Iterator[Callable[[Ben
 def verdict(server: Server, mutant: Mutant | None, tests: list[Any], many: int) -> str:
     """How a mutant was caught; empty where it survived."""
     found = mutated(mutant.file, mutant.text) if mutant else mutated("cycle.lua", SOURCES["cycle.lua"])
-    signal.alarm(PATIENCE + many)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE + many, 5)  # again and again, as one may be swallowed
     try:
         for script in found.values():
             server.call("SCRIPT", "LOAD", script.source)
@@ -219,7 +219,7 @@ def verdict(server: Server, mutant: Mutant | None, tests: list[Any], many: int) 
             raise
         return type(error).__name__
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         server.call("CONFIG", "SET", "maxmemory", 0)
         server.call("FLUSHALL")
     return ""

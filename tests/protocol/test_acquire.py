@@ -740,19 +740,27 @@ def test_who_passed_a_debounce_that_was_forgotten_starts(bench: Bench) -> None:
     assert bench.acquire(second, debounce()) is ASIDE
 
 
-def test_who_waits_on_for_something_else_can_be_superseded_however_late_it_is(bench: Bench) -> None:
-    tasks = taken(bench, "a", "b")
-    assert [bench.acquire(task, debounce(), rate()) for task in tasks] == [ASIDE, ASIDE]
+@pytest.mark.parametrize("more", [rate(), permit()], ids=["rate", "permit"])
+def test_who_waits_on_for_something_else_can_be_superseded_however_late_it_is(
+    bench: Bench, more: Claim
+) -> None:
+    (first,) = taken(bench, "a")
+    assert bench.acquire(first, debounce(), more) is ASIDE
     bench.instant += 10**8
     bench.tidy()
-    second = again(bench, "b")
-    (other,) = taken(bench, "c")
-    assert bench.acquire(other, rate()) is GRANTED
-    assert bench.acquire(second, debounce(), rate()) is ASIDE
+    first = again(bench, "a")
+    (other,) = taken(bench, "b")
+    assert bench.acquire(other, more) is GRANTED
+    assert bench.acquire(first, debounce(), more) is ASIDE
     bench.instant += 50
-    (newer,) = taken(bench, "d")
-    assert bench.acquire(newer, debounce(), rate()) is ASIDE
-    assert bench.find("b").state == "cancelled"
+    bench.tidy()
+    (newer,) = taken(bench, "c")
+    assert bench.acquire(newer, debounce(), more) is ASIDE
+    assert bench.find("a").state == "cancelled"
+    bench.cancel("c")
+    bench.instant += 2 * 10**8
+    bench.tidy()
+    assert "\3last" not in bench.hash("permits")
 
 
 def test_who_has_had_its_quiet_needs_no_more_of_it_when_it_waits_on(bench: Bench) -> None:
@@ -760,7 +768,10 @@ def test_who_has_had_its_quiet_needs_no_more_of_it_when_it_waits_on(bench: Bench
     bench.acquire(first, debounce(window=200), rate())
     bench.instant += 200
     assert bench.acquire(second, rate()) is GRANTED
+    window = bench.scores("windows")["d/last"]
     assert bench.acquire(again(bench, "a"), debounce(window=200), rate()) is ASIDE
+    assert bench.hash("held")["~a"].split("\0").count("d/last") == 1
+    assert bench.scores("windows")["d/last"] == window
     bench.instant += 100
     assert bench.acquire(again(bench, "a"), debounce(window=200), rate()) is GRANTED
 

@@ -14,6 +14,7 @@ from shadows.protocol.outcomes import (
     failed,
     release,
     retry,
+    started,
     succeeded_by,
 )
 from shadows.protocol.schedule import Answer, Item
@@ -863,3 +864,12 @@ def test_two_hundred_of_everything_go_in_one_call(bench: Bench) -> None:
 
 def test_a_settlement_is_a_token_a_key_and_an_outcome() -> None:
     assert Settlement("default/1-1", "a", retry(5)).outcome == Outcome(retry().kind, 5)
+
+
+def test_what_a_blocking_read_has_brought_is_told_as_running_and_stays_its_holders(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    with bench.listening() as heard:
+        assert bench.cycle(settle=[(task, started())]).verdicts == [Verdict.RECORDED]
+        assert heard() == ["w\nrunning a"]
+        assert bench.cycle(settle=[(task, completed())]).verdicts == [Verdict.RECORDED]
+        assert heard() == ["w\ncompleted a"]

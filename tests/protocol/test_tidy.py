@@ -5,7 +5,7 @@ import pytest
 from shadows.protocol.acquire import Admission, Claim, Need
 from shadows.protocol.cycle import Taken
 from shadows.protocol.execution import Stand
-from shadows.protocol.outcomes import completed
+from shadows.protocol.outcomes import completed, failed
 from tests.protocol.bench import LEASE_MS, Bench
 
 
@@ -63,6 +63,22 @@ def test_a_debounce_is_forgotten_a_day_after_its_window(bench: Bench) -> None:
     assert not bench.ask("EXISTS", "permits", bench.key("windows"))
 
 
+def test_a_debounce_is_not_forgotten_while_somebody_waits_for_it(bench: Bench) -> None:
+    bench.add("a", "b")
+    first, second = bench.take()
+    bench.acquire(first, claim(Need.DEBOUNCE))
+    bench.acquire(second, claim(Need.RATE, "y"))
+    for _ in range(3):
+        bench.instant += 10**8
+        bench.tidy()
+        assert "\3x" in bench.hash("permits")
+    assert bench.scores("windows") == {"d/x": bench.instant + 86_400_000}
+    bench.ask("HSET", "held", "~a", "\0d/xx")
+    bench.instant += 10**8
+    bench.tidy()
+    assert not bench.ask("EXISTS", "windows", bench.key("permits"))
+
+
 def test_the_turns_of_a_rate_are_forgotten_with_its_newest_window(bench: Bench) -> None:
     bench.add(*"abc")
     for task in bench.take():
@@ -96,7 +112,7 @@ def test_a_late_start_keeps_the_turns_until_its_own_window_is_over(bench: Bench)
     assert not bench.ask("EXISTS", "permits")
 
 
-@pytest.mark.parametrize("window", ["", "r/", "r/x", "r/x/y", "r/x/0", "q/x/0/0", "z/what"])
+@pytest.mark.parametrize("window", ["", "d/", "d/x", "r/", "r/x", "r/x/y", "r/x/0", "q/x/0/0", "z/what"])
 def test_a_window_that_somebody_else_wrote_is_removed_and_hurts_nobody(bench: Bench, window: str) -> None:
     bench.ask("ZADD", "windows", 1, window)
     bench.ask("HSET", "permits", "\1x/0", "odd")
@@ -273,3 +289,18 @@ def test_a_full_server_still_hands_out(bench: Bench) -> None:
 def test_a_caller_who_does_not_know_all_queues_learns_of_them(bench: Bench) -> None:
     with bench.knowing("mail"):
         assert bench.raw("tidy", bench.instant, "w", "") == ["QUEUES"]
+
+
+def test_a_dead_letter_is_kept_for_thirty_days(bench: Bench) -> None:
+    bench.add("a", "b")
+    first, second = bench.take()
+    bench.cycle(settle=[(first, failed())])
+    bench.instant += 1
+    bench.cycle(settle=[(second, failed())])
+    bench.instant += 30 * 24 * 3600 * 1000 - 2
+    bench.tidy()
+    assert len(bench.dead()) == 2
+    bench.instant += 1
+    bench.tidy()
+    assert list(bench.dead()) == [second.token]
+    assert bench.ask("ZRANGE", "dead:at", 0, -1) == [second.token]

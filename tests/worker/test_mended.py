@@ -265,7 +265,7 @@ async def test_what_was_heard_in_a_name_that_is_gone_is_not_kept(
         loop = loop_of(worker)
         assert worker._lease is not None
         for lost in (False, True):
-            loop._ear.heard = [Taken("default/1-1", "x", b"")]
+            loop._ear.hear(worker._lease.incarnation, [Taken("default/1-1", "x", b"")])
 
             async def fail(*_: object, lost: bool = lost) -> None:
                 assert worker._lease is not None
@@ -319,7 +319,7 @@ async def test_a_read_over_many_queues_starts_no_more_than_the_concurrency_allow
             grace=5,
         )
         assert len(heard.taken) == 4
-        loop._ear.heard = heard.taken
+        loop._ear.hear(loop._lease.incarnation, heard.taken)
         await worker.run_until_finished()
     assert (most, runs) == (1, 4)
     for execution in executions:

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,12 @@ async def linger(seconds: float) -> None:
     await asyncio.sleep(seconds)
     write("ended")
 
+async def hold() -> None:
+    write("began")
+    while not os.path.exists("go"):
+        await asyncio.sleep(0.01)
+    write("ended")
+
 async def block(seconds: float) -> None:
     write("began")
     time.sleep(seconds)
@@ -44,9 +50,11 @@ async def grow(megabytes: int) -> None:
     kept.append(b"x" * megabytes * 1024 * 1024)
 
 kept = []
-all_tasks = [note, linger, block, grow]
+all_tasks = [note, linger, hold, block, grow]
 """
-SOON = timedelta(milliseconds=400)
+SOON = timedelta(seconds=2)
+PATIENCE = 50
+"""Seconds: a process may take long to start where the machine is busy."""
 
 
 class Fleet:
@@ -56,6 +64,7 @@ class Fleet:
         self.name = name
         self.url = url
         self.notes = directory / "notes"
+        self.commands: list[subprocess.Popen[bytes]] = []
         self.options: dict[str, Any] = {
             "shadows_name": name, "url": url, "tasks": ["fleet_tasks:all_tasks"], "concurrency": 1,
         }  # fmt: skip
@@ -63,7 +72,7 @@ class Fleet:
     def orders(
         self, *, max_tasks: int | None = None, max_memory: int | None = None, **options: Any
     ) -> Orders:
-        durations = {"grace": timedelta(seconds=20), "redelivery_timeout": SOON}
+        durations = {"grace": timedelta(seconds=20), "redelivery_timeout": timedelta(seconds=10)}
         durations |= {name: options.pop(name) for name in durations if name in options}
         return Orders(
             {**self.options, **options}, durations, "warning", max_tasks=max_tasks, max_memory=max_memory
@@ -76,8 +85,12 @@ class Fleet:
         lines = [line.split() for line in self.notes.read_text().splitlines()]
         return [pid for what, pid in lines if what == text or not text]
 
+    def go(self) -> None:
+        """Let the tasks that hold end."""
+        (self.notes.parent / "go").touch()
+
     @asynccontextmanager
-    async def running(self, supervisor: Supervisor) -> AsyncIterator[asyncio.Task[tuple[int, str]]]:
+    async def running(self, supervisor: Supervisor) -> AsyncGenerator[asyncio.Task[tuple[int, str]]]:
         """While it runs; it is stopped at the end where the test did not."""
         task = asyncio.create_task(supervisor.run())
         try:
@@ -85,7 +98,7 @@ class Fleet:
         finally:
             if not task.done():
                 supervisor.stop()
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, PATIENCE)
 
     def command(self, *options: str, stderr: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
         """The command line, in a process of its own."""
@@ -99,22 +112,29 @@ class Fleet:
             "--concurrency",
             "1",
         ]
-        where = ["--shadows", self.name, "--url", self.url, "--redelivery-timeout", "400ms"]
-        return subprocess.Popen([*words, *where, *options], stderr=stderr)
+        where = ["--shadows", self.name, "--url", self.url, "--redelivery-timeout", "10s"]
+        started = subprocess.Popen([*words, *where, *options], stderr=stderr)
+        self.commands.append(started)
+        return started
 
 
 @pytest.fixture
-def fleet(name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+def fleet(name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     (tmp_path / "fleet_tasks.py").write_text(TASKS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
-    return Fleet(name, url, tmp_path)
+    fleet = Fleet(name, url, tmp_path)
+    yield fleet
+    for command in fleet.commands:
+        if command.poll() is None:
+            command.terminate()
+            command.communicate()
 
 
 @pytest.fixture
 async def shadow(fleet: Fleet) -> AsyncIterator[Shadow]:
     async with Shadow(fleet.name, fleet.url) as shadow:
-        for task in ("note", "linger", "block", "grow"):
+        for task in ("note", "linger", "hold", "block", "grow"):
             shadow.register(anything, [task])
         yield shadow
 
@@ -142,9 +162,9 @@ async def named(shadow: Shadow, *names: str) -> bool:
 async def test_processes_share_the_work_and_stop_together(fleet: Fleet, shadow: Shadow) -> None:
     supervisor = Supervisor(fleet.orders(), 2, "hand")
     async with fleet.running(supervisor) as ending:
-        await until(lambda: named(shadow, "hand-1", "hand-2"))
+        await until(lambda: named(shadow, "hand-1", "hand-2"), PATIENCE)
         await asyncio.gather(*(shadow.add("linger")(0.2) for _ in range(4)))
-        await until(lambda: len(fleet.written("ended")) == 4)
+        await until(lambda: len(fleet.written("ended")) == 4, PATIENCE)
         assert set(fleet.written()) == {str(pid) for pid in pids(supervisor)}
         supervisor.stop()
         assert await ending == (0, "")
@@ -155,19 +175,19 @@ async def test_a_single_process_has_the_name_itself_and_none_is_none_of_two(
     fleet: Fleet, shadow: Shadow
 ) -> None:
     async with fleet.running(Supervisor(fleet.orders(), 1, "alone")):
-        await until(lambda: named(shadow, "alone"))
+        await until(lambda: named(shadow, "alone"), PATIENCE)
     with pytest.raises(ValueError, match="a shadow's name"):
         Supervisor(fleet.orders(), 1, "a b")
 
 
 async def test_a_dead_process_is_replaced_and_its_task_run_by_another(fleet: Fleet, shadow: Shadow) -> None:
-    supervisor = Supervisor(fleet.orders(), 1)
+    supervisor = Supervisor(fleet.orders(redelivery_timeout=SOON), 1)
     async with fleet.running(supervisor):
         execution = await shadow.add("linger")(0.3)
-        (victim,) = await until(lambda: fleet.written("began"))
+        (victim,) = await until(lambda: fleet.written("began"), PATIENCE)
         os.kill(int(victim), signal.SIGKILL)
-        await until(lambda: fleet.written("ended"), 20)
-        await until(lambda: _completed(execution))
+        await until(lambda: fleet.written("ended"), PATIENCE)
+        await until(lambda: _completed(execution), PATIENCE)
         assert str(victim) not in fleet.written("ended")
 
 
@@ -180,10 +200,10 @@ async def test_a_process_that_was_asked_to_stop_by_somebody_else_is_replaced(
 ) -> None:
     supervisor = Supervisor(fleet.orders(), 1, "hand")
     async with fleet.running(supervisor):
-        await until(lambda: named(shadow, "hand"))
+        await until(lambda: named(shadow, "hand"), PATIENCE)
         (first,) = pids(supervisor)
         os.kill(first, signal.SIGTERM)
-        await until(lambda: pids(supervisor) - {first}, 20)
+        await until(lambda: pids(supervisor) - {first}, PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -222,13 +242,13 @@ async def test_what_fails_later_is_tried_again_until_it_works(
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     supervisor = Supervisor(fleet.orders(), 1, "hand")
     async with fleet.running(supervisor):
-        await until(lambda: named(shadow, "hand"))
+        await until(lambda: named(shadow, "hand"), PATIENCE)
         (tmp_path / "fleet_tasks.py").write_text("raise OSError('half written')")
-        os.kill(*pids(supervisor), signal.SIGKILL)
-        await until(lambda: caplog.text.count("half written") > 1, 20)
+        os.kill(pids(supervisor).pop(), signal.SIGKILL)
+        await until(lambda: caplog.text.count("half written") > 1, PATIENCE)
         (tmp_path / "fleet_tasks.py").write_text(TASKS)
         await shadow.add("note")("again")
-        await until(lambda: fleet.written("again"), 20)
+        await until(lambda: fleet.written("again"), PATIENCE)
 
 
 async def test_a_process_that_cannot_be_started_is_tried_again(
@@ -245,7 +265,7 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
 
     monkeypatch.setattr(Process, "start", once_not)
     async with fleet.running(Supervisor(fleet.orders(), 1, "hand")):
-        await until(lambda: named(shadow, "hand"), 20)
+        await until(lambda: named(shadow, "hand"), PATIENCE)
 
 
 async def test_it_ends_when_nothing_is_left_to_do(fleet: Fleet, shadow: Shadow) -> None:
@@ -278,22 +298,23 @@ async def test_the_next_process_does_not_wait_for_one_that_finishes_what_it_runs
 ) -> None:
     supervisor = Supervisor(fleet.orders(max_tasks=1), 1)
     async with fleet.running(supervisor):
-        await shadow.add("linger")(5)
-        await until(lambda: fleet.written("began"))
+        await shadow.add("hold")()
+        await until(lambda: fleet.written("began"), PATIENCE)
         await shadow.add("note")("meanwhile")
-        await until(lambda: fleet.written("meanwhile"), 20)
+        await until(lambda: fleet.written("meanwhile"), PATIENCE)
         assert not fleet.written("ended")
-        await until(lambda: fleet.written("ended"), 20)
+        fleet.go()
+        await until(lambda: fleet.written("ended"), PATIENCE)
 
 
 async def test_a_process_that_grew_too_big_is_replaced(fleet: Fleet, shadow: Shadow) -> None:
     supervisor = Supervisor(fleet.orders(max_memory=300 * 1024**2), 1, "hand")
     async with fleet.running(supervisor):
-        await until(lambda: named(shadow, "hand"))
+        await until(lambda: named(shadow, "hand"), PATIENCE)
         (first,) = pids(supervisor)
         await (await shadow.add("grow")(400)).get_result(timeout=10)
-        await until(lambda: pids(supervisor) - {first}, 20)
-        await until(lambda: first not in pids(supervisor), 20)
+        await until(lambda: pids(supervisor) - {first}, PATIENCE)
+        await until(lambda: first not in pids(supervisor), PATIENCE)
 
 
 async def test_a_limit_that_no_process_could_keep_is_refused(fleet: Fleet) -> None:
@@ -307,12 +328,15 @@ async def test_processes_start_anew_when_their_code_changed(
 ) -> None:
     supervisor = Supervisor(fleet.orders(), 1, "hand")
     async with fleet.running(supervisor):
-        await until(lambda: named(shadow, "hand"))
+        await until(lambda: named(shadow, "hand"), PATIENCE)
         (tmp_path / "fleet_tasks.py").write_text(TASKS.replace("    write(text)", "    write('new-' + text)"))
         supervisor.renew()
-        await until(lambda: len(pids(supervisor)) == 1 and not any(one.renewed for one in supervisor._living))
+        await until(
+            lambda: len(pids(supervisor)) == 1 and not any(one.renewed for one in supervisor._living),
+            PATIENCE,
+        )
         await shadow.add("note")("text")
-        await until(lambda: fleet.written("new-text"), 20)
+        await until(lambda: fleet.written("new-text"), PATIENCE)
 
 
 async def test_a_process_that_does_not_end_is_killed_and_that_is_said(
@@ -322,7 +346,7 @@ async def test_a_process_that_does_not_end_is_killed_and_that_is_said(
     supervisor = Supervisor(fleet.orders(grace=timedelta(0)), 1, "hand")
     async with fleet.running(supervisor) as ending:
         await shadow.add("block")(600)
-        await until(lambda: fleet.written("began"))
+        await until(lambda: fleet.written("began"), PATIENCE)
         supervisor.stop()
         code, message = await ending
     assert code == 1
@@ -334,7 +358,7 @@ async def test_health_and_metrics_are_those_of_all_processes(fleet: Fleet, shado
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = {"healthcheck_port": port, "metrics_port": port, "bind": "127.0.0.1"}
+    options: dict[str, Any] = {"healthcheck_port": port, "metrics_port": port, "bind": "127.0.0.1"}
     supervisor = Supervisor(fleet.orders(**options), 2, "hand")
 
     async def completed() -> float:
@@ -346,20 +370,20 @@ async def test_health_and_metrics_are_those_of_all_processes(fleet: Fleet, shado
         return (await ask(port, "/readyz")).status == 200
 
     async with fleet.running(supervisor):
-        await until(lambda: _answers(port))
+        await until(lambda: _answers(port), PATIENCE)
         unready = await ask(port, "/readyz")
         assert unready.status == 503
         assert "hand-1: it has not said that it is ready" in unready.body
-        await until(ready, 20)
+        await until(ready, PATIENCE)
         assert (await ask(port, "/livez")).status == 200
         assert (await ask(port, "/depth")).json()["ready"] == 0
         for _ in range(5):
             await shadow.add("note")("text")
-        await until(lambda: _is(completed, 5), 20)
+        await until(lambda: _is(completed, 5), PATIENCE)
         os.kill(int(fleet.written("text")[0]), signal.SIGKILL)
-        await until(lambda: named(shadow, "hand-1", "hand-2"))
+        await until(lambda: named(shadow, "hand-1", "hand-2"), PATIENCE)
         await shadow.add("note")("text")
-        await until(lambda: _is(completed, 6), 20)
+        await until(lambda: _is(completed, 6), PATIENCE)
 
 
 async def _is(value: Callable[[], Any], wanted: float) -> bool:
@@ -378,10 +402,10 @@ async def test_an_engine_of_this_process_alone_is_shared_with_its_workers(fleet:
     url = f"memory://{fleet.name}"
     supervisor = Supervisor(fleet.orders(url=url), 2, "hand")
     async with fleet.running(supervisor), Shadow(fleet.name, url) as here:
-        await until(lambda: named(here, "hand-1", "hand-2"))
+        await until(lambda: named(here, "hand-1", "hand-2"), PATIENCE)
         here.register(anything, ["note"])
         await here.add("note")("text")
-        await until(lambda: fleet.written("text"))
+        await until(lambda: fleet.written("text"), PATIENCE)
 
 
 # The command itself, in a process of its own.
@@ -389,10 +413,11 @@ async def test_an_engine_of_this_process_alone_is_shared_with_its_workers(fleet:
 
 async def test_a_signal_stops_all_gracefully(fleet: Fleet, shadow: Shadow) -> None:
     command = fleet.command("--processes", "2")
-    await asyncio.gather(*(shadow.add("linger")(1) for _ in range(2)))
-    await until(lambda: len(fleet.written("began")) == 2, 20)
+    await asyncio.gather(*(shadow.add("hold")() for _ in range(2)))
+    await until(lambda: len(fleet.written("began")) == 2, PATIENCE)
     command.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(command.wait, 20) == 0
+    fleet.go()
+    assert await asyncio.to_thread(command.wait, PATIENCE) == 0
     assert len(fleet.written("ended")) == 2
 
 
@@ -401,17 +426,17 @@ async def test_a_service_manager_that_signals_every_process_asks_once_and_not_tw
 ) -> None:
     command = fleet.command("--processes", "1", "--max-tasks", "100")
     await shadow.add("linger")(1)
-    (worker,) = await until(lambda: fleet.written("began"), 20)
+    (worker,) = await until(lambda: fleet.written("began"), PATIENCE)
     os.kill(int(worker), signal.SIGTERM)
     command.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(command.wait, 20) == 0
+    assert await asyncio.to_thread(command.wait, PATIENCE) == 0
     assert fleet.written("ended") == [worker]
 
 
 async def test_a_second_signal_hands_back_what_runs(fleet: Fleet, shadow: Shadow) -> None:
     command = fleet.command("--processes", "1", stderr=subprocess.PIPE)
     execution = await shadow.add("linger")(600)
-    await until(lambda: fleet.written("began"), 20)
+    await until(lambda: fleet.written("began"), PATIENCE)
     command.send_signal(signal.SIGINT)
     assert command.stderr is not None
     while b"a second signal" not in await asyncio.to_thread(command.stderr.readline):
@@ -426,10 +451,10 @@ async def test_a_second_signal_hands_back_what_runs(fleet: Fleet, shadow: Shadow
 async def test_no_process_outlives_a_supervisor_that_was_killed(fleet: Fleet, shadow: Shadow) -> None:
     command = fleet.command("--processes", "2", "--name", "hand", "--grace", "0")
     await asyncio.gather(*(shadow.add("linger")(600) for _ in range(2)))
-    await until(lambda: len(fleet.written("began")) == 2, 20)
+    await until(lambda: len(fleet.written("began")) == 2, PATIENCE)
     workers = [int(pid) for pid in fleet.written("began")]
     command.kill()
     await asyncio.to_thread(command.wait)
-    until_sync(lambda: not any(map(alive, workers)), 20)
+    until_sync(lambda: not any(map(alive, workers)), PATIENCE)
     assert (await shadow.snapshot()).counts.running == 0
     await shadow.clear()

@@ -70,15 +70,13 @@ async def _follow(shadow: "Shadow", key: str, *, as_json: bool) -> int:
         return UNKNOWN
     bar = None if as_json or not sys.stdout.isatty() else _bar(execution)
     shown: AbstractContextManager[Any] = bar or nullcontext()
-    state = ""
     with shown:
         async for event in execution.subscribe():
             if as_json:
                 write_json(event)
             elif event["type"] == "progress":
                 _advance(bar, execution)
-            elif event["state"] != state:
-                state = event["state"]
+            else:
                 _state(bar, execution)
     if not as_json:
         await _ending(execution)

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 _WORK, _TIMES, _PROCESSES, _SEEING = "What it runs", "Times", "Processes", "Seeing it"
 
 
-def _size(text: str | int) -> int:
-    if isinstance(text, int):
-        return text
+def _size(text: str) -> int:
     try:
         return parse_size(text)
     except ValueError as error:

@@ -37,6 +37,13 @@ class Asking:
     """How many workers were lost while they ran this attempt."""
     arguments: Mapping[str, Any]
     """Its arguments by the names of their parameters, defaults included; named ones that no parameter takes too."""
+    handed_back: bool = False
+    """Whether it was started, and handed back."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run of it was started before."""
+        return self.attempt > 1 or self.deliveries > 0 or self.handed_back
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Limit[T](Behaviour[T]):
         return type(self), self.scope, self.argument_name
 
     def claims(self, asking: Asking) -> Sequence[Claim]:
-        if not self.again and (asking.attempt > 1 or asking.deliveries):
+        if not self.again and asking.begun:
             return ()
         name = f"scope/{self.scope}" if self.scope is not None else f"function/{asking.task}"
         if self.argument_name is not None:

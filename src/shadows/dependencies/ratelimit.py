@@ -1,11 +1,13 @@
 """At most so many starts in any stretch of time."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
 from shadows.protocol.acquire import Claim, Need
 
+from .behaviour import Asking
 from .limits import Limit, at_least_one, window_ms
 
 
@@ -16,14 +18,15 @@ class RateLimit(Limit["RateLimit"]):
         async def call(tenant: str, rate: RateLimit = RateLimit("tenant", 10, per=timedelta(seconds=1))) -> None: ...
         async def call(tenant: Annotated[str, RateLimit(10, per=timedelta(seconds=1))]) -> None: ...
 
-    A retry is a start too. A task may have several with different `per`: ten a second, and a thousand an hour.
+    A retry is a start too, and waits where others are dropped. A task may have several with different `per`: ten a second, and a thousand an hour.
 
     Args:
         argument_name: the argument each of whose values has a rate of its own. Default: the function as a whole, or in
             `Annotated` the argument that is annotated.
         limit: how many starts.
         per: in what time.
-        drop: end what is beyond as cancelled, instead of letting it wait. Default False.
+        drop: end what is beyond as cancelled, instead of letting it wait. What has started once (and is retried, or runs
+            again on another worker) waits nevertheless. Default False.
         scope: share it with all functions that name the same scope.
 
     Raises:
@@ -61,6 +64,10 @@ class RateLimit(Limit["RateLimit"]):
 
     def identity(self) -> Hashable:
         return super().identity(), self._window_ms
+
+    def claims(self, asking: Asking) -> Sequence[Claim]:
+        claims = super().claims(asking)
+        return [replace(claim, drop=False) for claim in claims] if asking.begun else claims
 
     def claim(self, name: str) -> Claim:
         # Windows of different lengths are different counts, so that a task may have several.

@@ -26,7 +26,8 @@ class Call:
 
     `when_us` is the instant it is due, `unknown_since_us` the one since which no worker has known its function (0:
     none has missed it), `expires_us` the one from which on it is not started any more (0: it never expires), all in
-    microseconds since the epoch; `arguments` is what `encode_arguments` wrote.
+    microseconds since the epoch; `arguments` is what `encode_arguments` wrote; `begun` says that a run of it was started,
+    and handed back.
     """
 
     function: str
@@ -35,6 +36,7 @@ class Call:
     unknown_since_us: int = 0
     headers: dict[str, str] | None = None
     expires_us: int = 0
+    begun: bool = False
 
 
 class _CallFields(msgspec.Struct, array_like=True, gc=False):
@@ -44,6 +46,7 @@ class _CallFields(msgspec.Struct, array_like=True, gc=False):
     unknown_since_us: int
     headers: dict[str, str] | None
     expires_us: int = 0
+    begun: bool = False
 
 
 _DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
@@ -51,9 +54,19 @@ _DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
 
 def encode_call(call: Call) -> bytes:
     """A call as bytes."""
-    fields = (call.function, call.arguments, call.when_us, call.unknown_since_us, call.headers)
+    fields: tuple[object, ...] = (
+        call.function,
+        call.arguments,
+        call.when_us,
+        call.unknown_since_us,
+        call.headers,
+    )
+    if call.begun:
+        fields = (*fields, call.expires_us, True)
+    elif call.expires_us:
+        fields = (*fields, call.expires_us)
     try:
-        return _MARK + ENCODE((*fields, call.expires_us) if call.expires_us else fields)
+        return _MARK + ENCODE(fields)
     except UNENCODABLE as error:
         raise EncodingError(f"the call of {call.function!a} cannot travel: {error}") from error
 
@@ -71,6 +84,7 @@ def decode_call(data: bytes) -> Call:
         fields.unknown_since_us,
         fields.headers,
         fields.expires_us,
+        fields.begun,
     )
 
 

@@ -72,7 +72,10 @@ class Asking:
 async def acquire(
     store: Store, link: Link, worker: str, asking: Sequence[Asking], limits: Limits, *, stamp: bytes = b""
 ) -> list[Admission]:
-    """Ask for what taken tasks need, all that one comes under or nothing; asked again it answers the same."""
+    """Ask for what taken tasks need: all that one comes under, or nothing.
+
+    It may be asked again: what was granted is granted once, what was set aside or dropped is then STALE.
+    """
     arguments: list[Argument] = [stamp, worker, *limits.arguments(), len(asking)]
     for one in asking:
         arguments += (one.token, one.key, f"{one.key}\0{one.who}", len(one.claims))

@@ -8,7 +8,7 @@ from .store import Store
 
 
 async def tidy(store: Store, link: Link, worker: str, behind: bytes = b"", *, stamp: bytes = b"") -> bytes:
-    """Forget windows that are over, and hand out permits that are free.
+    """Forget windows that are over and dead letters of more than 30 days ago, and hand out permits that are free.
 
     Looks at a bounded number of limits; answers the name to go on behind, b"" where all were looked at.
     """

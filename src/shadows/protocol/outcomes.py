@@ -18,6 +18,7 @@ class Kind(enum.StrEnum):
     RETRY = "retry"
     RELEASE = "release"
     NEXT = "next"
+    STARTED = "started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,8 @@ def release(instant_ms: int = 0, call: bytes = b"") -> Outcome:
 def succeeded_by(call: bytes, instant_ms: int = 0) -> Outcome:
     """Another call under the same key: the next run of a perpetual task."""
     return Outcome(Kind.NEXT, instant_ms, call)
+
+
+def started() -> Outcome:
+    """No outcome: news that it runs, for whoever listens. What a cycle takes tells that itself."""
+    return Outcome(Kind.STARTED)

@@ -35,12 +35,12 @@ class Automatic:
     async def start(self) -> None:
         """Begin every chain that does not stand."""
         self._ended.clear()
-        if plans := self._plans():
+        if self._enabled and (plans := self._plans()):
             await asyncio.gather(*[self._begin(plan) for plan in plans])
 
     async def heal(self) -> None:
         """Begin lost chains anew, again and again."""
-        while True:
+        while self._enabled:
             await asyncio.sleep(HEAL_EVERY)
             for plan in self._plans():
                 try:
@@ -57,7 +57,7 @@ class Automatic:
         return sum([(await self._shadow.find(name)).stand is Stand.SCHEDULED for name in names])
 
     def _plans(self) -> list[Plan]:
-        return [plan for plan in self._shadow.plans() if plan.automatic] if self._enabled else []
+        return [plan for plan in self._shadow.plans() if plan.automatic]
 
     async def _begin(self, plan: Plan) -> None:
         if self._shadow.strikes and self._shadow.strikes.forbid(plan, (), {}):

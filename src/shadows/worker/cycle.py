@@ -31,7 +31,7 @@ from shadows.protocol.cycle import (
     cycle,
     recover,
 )
-from shadows.protocol.outcomes import Outcome, cancelled, failed, release
+from shadows.protocol.outcomes import Outcome, cancelled, failed, release, started
 from shadows.shadow import Shadow
 
 from .ear import Ear
@@ -143,6 +143,8 @@ class Loop:
                     await self._compare()
                 asked = self._free()
                 cycled = await self._cycle(asked)
+                resting = not (self._jobs or self._finished or self._ear.heard)
+                done = resting and (self._stopping or await finished(cycled))
             except (RedisError, OSError) as error:
                 if isinstance(error, ResponseError | ServerUnsupported) and not _heals(error):
                     raise
@@ -158,9 +160,7 @@ class Loop:
             pause = FIRST_PAUSE
             if self._stopping and self._given_up():
                 return await self._end_listening()
-            if not (self._jobs or self._finished or self._ear.heard) and (
-                self._stopping or await finished(cycled)
-            ):
+            if done:
                 return await self._end_listening()
             await self._rest(cycled, asked)
 
@@ -225,10 +225,11 @@ class Loop:
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
-        heard = self._ear.take()
         me, again = self._lease.incarnation, self._adrift
+        heard = self._ear.take(me)
         try:
-            cycled = await self._request(me, settling, take)
+            told = [Settlement(taken.token, taken.key, started()) for taken in heard if taken.readable]
+            cycled = await self._request(me, [*settling, *told], take)
         except BaseException:
             if me == self._lease.incarnation:
                 self._ear.heard[:0] = heard
@@ -236,7 +237,7 @@ class Loop:
         self.cycled_at = time.monotonic()
         if cycled.strikes != self._shadow.strikes.version:  # where this fails, the reply counts as lost
             await self._shadow.strikes.refresh(cycled.strikes)
-        for settlement, verdict in zip(settling, cycled.verdicts, strict=True):
+        for settlement, verdict in zip(settling, cycled.verdicts, strict=False):
             self._finished.popleft()
             self._board.ended(settlement.token, settlement.key)
             if verdict is Verdict.BAD and settlement.outcome.refused is not None:
@@ -290,9 +291,10 @@ class Loop:
 
     async def _compare(self) -> None:
         """Hear of what the server holds as ours and we do not: the reply that brought it was lost."""
-        held = await recover(self._store, self._link, self._lease.incarnation, self._names(), self._known())
+        me = self._lease.incarnation
+        held = await recover(self._store, self._link, me, self._names(), self._known())
         self._compared = time.monotonic()
-        self._ear.heard += held
+        self._ear.hear(me, held)
 
     def _known(self) -> set[str]:
         """The tokens of what runs, or has ended and is to be settled."""

@@ -7,7 +7,8 @@ nothing else may take: there is one taker at a time.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import Heard, Taken, listen
@@ -37,6 +38,8 @@ class Ear:
         self._deaf_until = 0.0
         self.heard: list[Taken] = []
         """What reads have brought, and no cycle has taken over yet."""
+        self._name = ""
+        """The incarnation that it was heard as: what was given to one that is gone, others have."""
         self.woken = b""
         """The entry of `wake` that a read has brought."""
 
@@ -50,7 +53,7 @@ class Ear:
         if self._read is None and time.monotonic() >= self._deaf_until:
             reading = listen(self._store, self.link, incarnation, queues, int(block * 1000), READ_GRACE)
             self._read = asyncio.create_task(reading)
-            self._read.add_done_callback(self._hear)
+            self._read.add_done_callback(partial(self._ended, incarnation))
 
     def forget(self) -> None:
         """Call the read off, and forget what it brought: others have it."""
@@ -70,17 +73,23 @@ class Ear:
         """Close the socket."""
         await self.link.close()
 
-    def take(self) -> list[Taken]:
-        """Hand over what was heard."""
+    def hear(self, incarnation: str, taken: Iterable[Taken]) -> None:
+        """Keep what an incarnation was given, in place of what another was."""
+        if incarnation != self._name:
+            self.heard, self._name = [], incarnation
+        self.heard += taken
+
+    def take(self, incarnation: str) -> list[Taken]:
+        """Hand over what was heard as that incarnation."""
         heard, self.heard = self.heard, []
-        return heard
+        return heard if incarnation == self._name else []
 
     def take_word(self) -> bytes:
         """Hand over the entry of `wake`."""
         woken, self.woken = self.woken, b""
         return woken
 
-    def _hear(self, read: asyncio.Task[Heard]) -> None:
+    def _ended(self, incarnation: str, read: asyncio.Task[Heard]) -> None:
         self._read = None
         if not read.cancelled():
             if (error := read.exception()) is not None:
@@ -89,6 +98,6 @@ class Ear:
                 self._deaf_until = time.monotonic() + DEAF
             else:
                 heard = read.result()
-                self.heard += heard.taken
+                self.hear(incarnation, heard.taken)
                 self.woken = heard.woken
         self._changed()

@@ -1,5 +1,6 @@
 """A worker's hooks: told when a run starts and ends, and when a task is given up. They change nothing of it."""
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable
@@ -30,12 +31,13 @@ class Hooks:
 
 
 async def tell(name: str, hook: Callable[..., object], *arguments: object) -> None:
-    """Call a hook, and wait for it where it is async."""
+    """Call a hook, and wait for it where it is async; a run that is cancelled meanwhile ends the hook alone."""
     try:
         answer = hook(*arguments)
         if inspect.isawaitable(answer):
             await answer
-    except Exception:  # a hook looks on: what it does wrong is not the task's fault
+    except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt):
+        # A hook looks on: what it does wrong is not the task's fault, nor does it undo what has ended.
         logger.exception("hook failed hook=%s", name)
 
 

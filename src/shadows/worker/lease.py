@@ -4,6 +4,8 @@ Its life:
 - `start` takes the lease for a fresh incarnation, before the first read.
 - A quarter of its length later, and so on, the thread renews it; on any error it tries again sooner. A worker may start
   tasks only while `holds()`: its last successful beat is younger than the lease, by the process's own monotonic clock.
+- Where the server was away for half a lease (or its clock jumped by that), all other workers' leases may have run out for no
+  fault of theirs: from the first beat after it nobody is judged for the time of a lease, until they have had their chance.
 - A beat that answers LOST means that others have (begun to) take its tasks: the loop is told, and a new incarnation
   begins, with a name that nobody used before.
 - `stop` ends the thread; what the lease still covers may be reaped once it has run out.
@@ -51,6 +53,9 @@ class Lease:
         self._beating = threading.Lock()
         self._last = 0.0
         self._latest_ms = 0
+        self._heard_ms = 0
+        """The server's instant of the last beat."""
+        self._judges_from = 0.0
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._renew, name=f"shadows-lease-{name}", daemon=True)
         self._unfollow: Callable[[], None] = lambda: None
@@ -112,6 +117,9 @@ class Lease:
             apart_us = answer.now_ms * 1000 - self._clock.now_us()
             # What follows a clock that is moved by hand agrees with it, also while it is being moved.
             self.offset_us = apart_us if abs(apart_us) > CLOCKS_AGREE_US and not at else 0
+            silence_ms, self._heard_ms = answer.now_ms - (self._heard_ms or answer.now_ms), answer.now_ms
+            if silence_ms > self._length * 500 and not at:
+                self._judges_from = sent + self._length
             if answer.held:
                 self._last = sent
             else:
@@ -120,7 +128,7 @@ class Lease:
                 self._tell(self._lost)
         if not answer.held:
             self._beat(first=True)
-        elif answer.expired:
+        elif answer.expired and sent >= self._judges_from:
             self._tell(lambda: self._expired(answer.expired))
 
     def _tell(self, news: Callable[[], None]) -> None:

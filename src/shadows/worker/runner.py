@@ -162,7 +162,8 @@ class Runner:
 
     def _expire(self, job: Job) -> None:
         """What was to be started by an instant that has passed is not started."""
-        if job.call.expires_us and self._worker.now_us() >= job.call.expires_us:
+        begun = job.attempt > 1 or job.deliveries > 0 or job.call.begun
+        if job.call.expires_us and not begun and self._worker.now_us() >= job.call.expires_us:
             logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
             raise Over(expired(self._record(job, None)))
 
@@ -214,9 +215,15 @@ class Runner:
         if self._hooks.on_start is not None:
             await tell("on_start", self._hooks.on_start, job.run.execution)
         try:
+            if job.stop is not None:  # while `on_start` was told
+                raise asyncio.CancelledError(job.stop.value)  # noqa: TRY301 - as if the call had been reached
             job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
+            if job.stop is Stop.SHUTDOWN and not isinstance(raised, asyncio.CancelledError | Decision):
+                # What it makes of being cancelled for a shutdown is no failure of its own: others run it.
+                job.error = asyncio.CancelledError(job.stop.value)
+                job.error.__cause__ = raised
         if self._hooks.on_end is not None:
             outcome = TaskOutcome(self._duration(job), job.result, job.error)
             await tell("on_end", self._hooks.on_end, job.run.execution, outcome)
@@ -246,17 +253,19 @@ class Runner:
                 case Stop.LEASE_LOST:
                     return None
                 case Stop.SHUTDOWN:
-                    return release()
+                    return _begun(job, release())
                 case _:
                     return cancelled(self._record(job, None))
         outcome = None
         try:
             outcome = await self._ask(job)
-        except Exception as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
+        except (Exception, SystemExit, KeyboardInterrupt) as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
             job.error = broken
         job.run.ended = True
         if outcome is None or (job.run.next_run is not None and outcome.kind is Kind.NEXT):
             outcome = self._plain(job)
+        if outcome.kind is Kind.RELEASE:
+            outcome = _begun(job, outcome)
         outcome = await self._with_followers(job, outcome)
         return outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
 
@@ -355,7 +364,7 @@ class Runner:
 
     def _asking(self, job: Job) -> Asking:
         arguments = job.plan.named(job.args, job.kwargs)
-        return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments)
+        return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments, job.call.begun)
 
     def _duration(self, job: Job) -> timedelta:
         return timedelta(microseconds=self._worker.now_us() - job.started_us)
@@ -418,6 +427,11 @@ class Runner:
             attempt=job.attempt,
             worker=self._worker.name,
         )
+
+
+def _begun(job: Job, released: Outcome) -> Outcome:
+    """What is handed back after its start: it was started in time, whenever it runs again."""
+    return replace(released, data=encode_call(replace(job.call, begun=True)))
 
 
 def _keep_unique(outcome: Outcome, ms: int) -> Outcome:

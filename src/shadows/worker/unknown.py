@@ -12,6 +12,9 @@ SHORTEST_US, LONGEST_US = 1_000_000, 60_000_000
 GRACE_US = 3_600_000_000
 """For how long a task waits for a worker that knows it: a deploy's time. Then it is a dead letter."""
 
+MOST_KEYS = 3_000
+"""How many are remembered: others may have run them long since, and nobody tells us. One request asks for all."""
+
 
 class Unknown:
     """The unknown tasks that one worker has met."""
@@ -22,7 +25,7 @@ class Unknown:
 
     @property
     def keys(self) -> dict[str, str]:
-        """The functions of the executions that were given back, by their keys."""
+        """The functions of the executions that were given back last, by their keys."""
         return self._keys
 
     def outcome(self, key: str, call: Call, now_us: int) -> Outcome:
@@ -38,10 +41,12 @@ class Unknown:
             )
         since_us = call.unknown_since_us or now_us
         age_us = max(0, now_us - since_us)
+        self._keys.pop(key, None)
         if age_us >= GRACE_US:
-            self._keys.pop(key, None)
             return dead("unknown")
         self._keys[key] = call.function
+        if len(self._keys) > MOST_KEYS:
+            del self._keys[next(iter(self._keys))]
         delay_us = min(max(age_us, SHORTEST_US), LONGEST_US)
         changed = call if call.unknown_since_us else replace(call, unknown_since_us=since_us)
         return release(-(-(now_us + delay_us) // 1000), encode_call(changed))

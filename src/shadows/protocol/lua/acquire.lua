@@ -13,7 +13,7 @@
 --        granted, and nothing changes.
 --   ~KEY in `held` is what a task has passed that was set aside: r/… a place in a rate, d/NAME a debounce, x/NAME one in
 --   which a newer one took its place
---   \2NAME in `permits` is who last started under the cooldown c/NAME; \3NAME = INSTANT/WHO waits to be the debounced one
+--   \2NAME in `permits` is who last started under the cooldown c/NAME; \3NAME is whose key waits to be the debounced one
 local me, n = ARGV[2], tonumber(ARGV[6])
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
 local leased = tonumber(call('ZSCORE', leases, me) or 0) > now
@@ -22,14 +22,9 @@ holding = true
 local function listed(claims, claim)
   return (claims .. '\0'):find('\0' .. claim .. '\0', 1, true)
 end
-local function debounced(name, who, passed)         -- until when the name has to be quiet; nothing where who is a newcomer
-  local instant, other = (call('HGET', permits, '\3' .. name) or ''):match('^(%d+)/(.*)$')
-  if other == who then return tonumber(instant) end
-  if not other and listed(passed, 'd/' .. name) then return 0 end
-end
 -- What waits to be the debounced one gives way to a newer one: at once, or when it asks.
 local function supersede(name)
-  local before = (call('HGET', permits, '\3' .. name) or ''):match('^%d+/([^%z]*)')
+  local before = call('HGET', permits, '\3' .. name)
   local passed = before and call('HGET', held, '~' .. before)
   if not (passed and listed(passed, 'd/' .. name)) then return end
   local mark = call('HGET', live, before)
@@ -93,8 +88,8 @@ for _ = 1, n do
         end
       elseif listed(passed, 'x/' .. name) then
         dropped = true
-      elseif not listed(granted, 'd/' .. name) then
-        open = debounced(name, who, passed) or now + window
+      elseif not (listed(granted, 'd/' .. name) or listed(passed, 'd/' .. name)) then
+        open = now + window
       end
       if open and open > now then wait_until = math.max(wait_until or 0, open) end
     end
@@ -119,13 +114,11 @@ for _ = 1, n do
             local open
             passed, open = reserve_slot(passed, name .. '/' .. amount, amount, window)
             wait_until = math.max(wait_until, open)
-          elseif need == 'debounce' then
-            local quiet = debounced(name, who, passed)
-            if not quiet then supersede(name) end
-            quiet = math.max(now, quiet or now + window)
-            call('HSET', permits, '\3' .. name, quiet .. '/' .. who)
-            call('ZADD', windows, quiet + 86400000, 'd/' .. name)
-            if not listed(passed, 'd/' .. name) then passed = passed .. '\0d/' .. name end
+          elseif need == 'debounce' and not listed(passed, 'd/' .. name) then
+            supersede(name)
+            call('HSET', permits, '\3' .. name, key)
+            call('ZADD', windows, now + window + 86400000, 'd/' .. name)
+            passed = passed .. '\0d/' .. name
           end
         end
         call('ZADD', due, wait_until, key)

@@ -7,7 +7,7 @@
 --   completed | failed | cancelled | expired: data = info; dead: data = REASON/info; of all these the instant is for how
 --     many ms the key stays taken (0 = it is free)
 --   retry: at the instant, attempt + 1 | release: at the instant, data = changed call ('' = as it is)
---   next: at the instant, data = call
+--   next: at the instant, data = call | started: nothing but news, of what a blocking read has brought
 --   a row without a token follows from the outcome above it: key, queue, instant, call are scheduled with it
 -- Reply: OK, a letter for each outcome, {queue, entries, ...} taken, ms until the next due instant ('' = none),
 --        tokens to cancel, 1 where the lease holds, number of unfinished tasks, version of the strikes, paused queues
@@ -30,11 +30,14 @@ while i < first_queue do
   local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
   local answer, beyond = 'B', i + 5
   local sound_followers = true
-  while beyond < first_queue and ARGV[beyond] == '' do  -- its followers: all of them can be scheduled, or none is
+  while ARGV[beyond] == '' do                       -- its followers: all of them can be scheduled, or none is
     sound_followers = sound_followers and tonumber(ARGV[beyond + 3]) and good(ARGV[beyond + 2])
     beyond = beyond + 5
   end
-  if queue and instant and sound_followers and good(queue) then
+  if outcome == 'started' then
+    tell('running', key)
+    answer = 'O'
+  elseif queue and instant and sound_followers and good(queue) then
     local attempt, deliveries, body, blob, _
     if outcome ~= 'completed' and (outcome ~= 'next' or watched) then
       _, attempt, deliveries, body, blob = entry(queue, id)

@@ -1,5 +1,6 @@
--- What a living worker does for the shadow now and then: forgets windows that are over, hands out permits that are free.
--- keys: queues due parked live permits held waiting windows producers
+-- What a living worker does for the shadow now and then: forgets windows that are over and dead letters of more than
+-- 30 days ago, hands out permits that are free.
+-- keys: queues due parked live permits held waiting windows producers dead dead:at
 -- with: time streams events permits rates
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning)
@@ -12,7 +13,12 @@ for _, window in ipairs(old) do
   local kind, name = window:sub(1, 2), window:sub(3)
   if kind == 'p/' then call('HDEL', producers, name) end
   if kind == 'c/' then call('HDEL', permits, '\2' .. name) end
-  if kind == 'd/' then call('HDEL', permits, '\3' .. name) end
+  local waits = false
+  if kind == 'd/' then
+    local key = call('HGET', permits, '\3' .. name)
+    waits = key and ((call('HGET', held, '~' .. key) or '') .. '\0'):find('\0d/' .. name .. '\0', 1, true)
+    if not waits then call('HDEL', permits, '\3' .. name) end
+  end
   if kind == 'r/' or kind == 'q/' then
     local slots, amount, slot = name:match('^(.*/(%d+))/(%d+)$')
     if slots and (turns(slots) - 1) % amount == tonumber(slot)  -- it is the newest
@@ -20,7 +26,17 @@ for _, window in ipairs(old) do
       call('HDEL', permits, '\1' .. slots)
     end
   end
-  call('ZREM', windows, window)
+  if waits then
+    call('ZADD', windows, now + 86400000, window)   -- a newer one is to find it, however long it waits
+  else
+    call('ZREM', windows, window)
+  end
+end
+
+local aged = call('ZRANGEBYSCORE', dead_at, '-inf', now - 2592000000, 'LIMIT', 0, 200)
+if #aged > 0 then
+  call('ZREM', dead_at, unpack(aged))
+  call('HDEL', dead, unpack(aged))
 end
 
 local count = nil                                   -- NAME -> how many tokens hold it, once somebody waits for one
