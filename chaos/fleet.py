@@ -143,7 +143,9 @@ class Fleet:
         for member in list(self.members):
             if member.process.poll() is None:
                 member.process.send_signal(signal.SIGCONT)
-                if member.asked is None:
+                if not member.up:  # it cannot hear of it yet
+                    self.kill(member)
+                elif member.asked is None:
                     self.ask(member)
         end = time.monotonic() + 40
         while self.members and time.monotonic() < end:

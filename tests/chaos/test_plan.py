@@ -11,10 +11,9 @@ from chaos.effects import FOLDER, noted, read
 from chaos.evidence import Event
 from chaos.plan import Fault, Kind, jobs, strikes
 from chaos.producer import read_log, read_plan, write_plan
+from chaos.report import lines, write
 from chaos.run import Settings
 from chaos.tasks import tasks
-
-from chaos import report
 
 
 def test_a_seed_always_means_the_same_plan() -> None:
@@ -88,7 +87,7 @@ class TestReport:
     SETTINGS = Settings(seed=7, faults=(Fault.KILL9,), tasks=5)
 
     def test_what_was_kept(self) -> None:
-        told = report.lines(self.SETTINGS, Verdict(accepted=5, completed=5), [Event(Fault.KILL9, 1, 1)], 3)
+        told = lines(self.SETTINGS, Verdict(accepted=5, completed=5), [Event(Fault.KILL9, 1, 1)], 3)
         assert told[-1] == "kept"
         assert "faults           1 kill9" in told
         assert any(line.endswith(self.SETTINGS.command) for line in told)
@@ -102,13 +101,13 @@ class TestReport:
             resumption=[0.5],
         )
         verdict.explained["kill9"] = 3
-        told = report.lines(self.SETTINGS, verdict, [], 3)
+        told = lines(self.SETTINGS, verdict, [], 3)
         assert told[-1] == "BROKEN"
         assert "    k9" in told
         assert "    … and 2 more" in told
         assert any("p50 1.00 s, p99 2.00 s, of 2" in line for line in told)
 
     def test_for_programs(self, tmp_path: Path) -> None:
-        report.write(tmp_path / "out", self.SETTINGS, Verdict(lost=["k"]), [], 3)
+        write(tmp_path / "out", self.SETTINGS, Verdict(lost=["k"]), [], 3)
         written = json.loads((tmp_path / "out").read_text())
         assert (written["seed"], written["lost"], written["failed"]) == (7, ["k"], True)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from chaos.checker import check
 from chaos.plan import Fault
+from chaos.report import lines
 from chaos.run import Settings, run
-
-from chaos import report
 
 
 async def test_nothing_is_lost_when_workers_are_killed_and_stopped(tmp_path: Path) -> None:
@@ -15,6 +14,6 @@ async def test_nothing_is_lost_when_workers_are_killed_and_stopped(tmp_path: Pat
     )
     evidence = await run(settings, tmp_path)
     verdict = check(evidence)
-    assert not verdict.failed, "\n".join(report.lines(settings, verdict, evidence.events, 0))
+    assert not verdict.failed, "\n".join(lines(settings, verdict, evidence.events, 0))
     assert verdict.accepted == verdict.completed == 200
     assert {event.fault for event in evidence.events} >= set(settings.faults)
