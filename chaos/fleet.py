@@ -18,6 +18,8 @@ from chaos.effects import FOLDER
 from chaos.evidence import LAPSE, Event, Exit
 from chaos.plan import Fault
 
+ROOT = Path(__file__).parents[1]
+"""Where `chaos` and `tests` can be imported from."""
 _LOOK = 0.05
 """Seconds between two looks at who has died."""
 _LAPSED = 4
@@ -88,6 +90,7 @@ class Fleet:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*self._command, "--name", name],
+                cwd=ROOT,
                 env={**os.environ, FOLDER: str(self._folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -16,7 +16,7 @@ from tests.support.proxy import LOOPBACK, Proxy
 from chaos import effects, plan
 from chaos.evidence import Event, Evidence, Record
 from chaos.faults import Scene, strike
-from chaos.fleet import Fleet
+from chaos.fleet import ROOT, Fleet
 from chaos.ground import Ground
 from chaos.plan import PROXIED, Fault, Job, Strike
 from chaos.producer import read_log, write_plan
@@ -77,7 +77,7 @@ class _Producing:
         """
         while True:
             self.killed = False
-            self.process = await asyncio.create_subprocess_exec(*self.command, process_group=0)
+            self.process = await asyncio.create_subprocess_exec(*self.command, cwd=ROOT, process_group=0)
             try:
                 code = await self.process.wait()
             finally:
