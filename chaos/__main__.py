@@ -21,6 +21,7 @@ from chaos import report
 from chaos.checker import check
 from chaos.plan import Fault
 from chaos.run import Settings, run
+from chaos.stack import SHADOWS, pydocket
 
 ALL = tuple(fault for fault in Fault if fault is not Fault.FLUSHALL)
 """What `--faults all` stands for: everything but what loses data."""
@@ -48,10 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--concurrency", type=int, default=10)
     parser.add_argument("--lease", type=float, default=2.0, help="seconds")
     parser.add_argument("--seconds", type=float, default=20.0, help="over which tasks and faults are spread")
+    parser.add_argument(
+        "--pace", type=float, default=1.0, help="times as long between faults; for all, 4 is much"
+    )
     parser.add_argument("--patience", type=float, default=90.0, help="seconds to wait for the last task")
     parser.add_argument("--engine", choices=list(ENGINES), default="valkey")
     parser.add_argument("--json", type=Path, help="write the findings there, too")
     parser.add_argument("--keep", type=Path, help="keep logs and effects in this folder, which must be empty")
+    parser.add_argument(
+        "--peer",
+        metavar="PYTHON",
+        help="do it to pydocket instead, by the Python of an environment that holds it",
+    )
     told = parser.parse_args(arguments)
     settings = Settings(
         told.seed,
@@ -63,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told.seconds,
         told.patience,
         told.engine,
+        told.pace,
+        pydocket(told.peer) if told.peer else SHADOWS,
     )
     sys.stdout.write(f"{settings.command}\n")
     sys.stdout.flush()

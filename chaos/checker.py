@@ -13,8 +13,7 @@ from functools import cached_property
 
 from chaos.effects import Effect
 from chaos.evidence import LAPSE, Event, Evidence, Exit
-from chaos.plan import Fault, Job, Kind
-from chaos.tasks import AT_ONCE
+from chaos.plan import AT_ONCE, Fault, Job, Kind
 
 RECORDING = 0.5
 """Seconds that recording an outcome may take a worker to which nothing is done."""
@@ -296,8 +295,24 @@ class _Case:
 
     def _judge_exits(self) -> None:
         for ended in self.evidence.exits:
-            if complaint := _complaint(ended, self._poisoned):
+            if complaint := self._complaint(ended):
                 self.verdict.bad_exits.append(f"{ended.name} {complaint}")
+
+    def _complaint(self, ended: Exit) -> str | None:
+        if ended.killed or ended.pid in self._poisoned:
+            return None
+        if not ended.asked:
+            return None if self._hindered(ended) else f"ended by itself with {ended.code}"
+        if ended.code:
+            return f"ended with {ended.code} when asked to leave"
+        return None if ended.end - ended.begin <= GRACE else f"took {ended.end - ended.begin:.1f} s to leave"
+
+    def _hindered(self, ended: Exit) -> bool:
+        """Whether a fault kept it from starting: a server that is not there then is an error."""
+        return not ended.up and any(
+            event.hinders and event.begin <= ended.end and event.end >= ended.begin
+            for event in self.evidence.events
+        )
 
     @cached_property
     def _poisoned(self) -> set[int]:
@@ -338,13 +353,3 @@ def _last_start(event: Event) -> float:
     """
     aware = event.victims is None or event.fault == LAPSE
     return event.end if aware else event.begin + SIGNAL
-
-
-def _complaint(ended: Exit, poisoned: set[int]) -> str | None:
-    if ended.killed or ended.pid in poisoned:
-        return None
-    if not ended.asked:
-        return f"ended by itself with {ended.code}"
-    if ended.code:
-        return f"ended with {ended.code} when asked to leave"
-    return None if ended.end - ended.begin <= GRACE else f"took {ended.end - ended.begin:.1f} s to leave"

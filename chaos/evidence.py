@@ -21,6 +21,20 @@ _RUN_AGAIN = frozenset(
     }
 )
 """Faults after which at-least-once may run again what the victim had in flight. After all others it must not."""
+_HINDERING = frozenset(
+    {
+        *(
+            Fault.REDIS_KILL9,
+            Fault.CUT,
+            Fault.CUT_BEFORE,
+            Fault.DROP_REPLY,
+            Fault.HANG_REPLY,
+            Fault.PARTITION,
+        ),
+        *(Fault.BYTES, Fault.OOM, Fault.FLUSHALL),
+    }
+)
+"""Faults that a worker may meet at its start: it then ends with an error, as where no server is."""
 _SILENT = frozenset({Fault.SIGSTOP, Fault.REDIS_KILL9, Fault.HANG_REPLY, Fault.PARTITION, Fault.BYTES})
 """Faults during which the victim can record nothing."""
 
@@ -49,6 +63,11 @@ class Event:
         return self.fault in _SILENT
 
     @property
+    def hinders(self) -> bool:
+        """Whether a worker may fail to start meanwhile."""
+        return self.fault in _HINDERING
+
+    @property
     def forgets(self) -> bool:
         """Whether the server lost what it knew."""
         return self.fault == Fault.FLUSHALL
@@ -67,7 +86,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a worker process ended; `asked` where it was told to, by SIGTERM."""
+    """How a worker process ended; `asked` where it was told to, by SIGTERM; `up` where it had ever begun to work."""
 
     name: str
     pid: int
@@ -76,6 +95,7 @@ class Exit:
     end: float
     asked: bool = False
     killed: bool = False
+    up: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,16 +16,14 @@ from typing import Self
 from chaos.effects import FOLDER
 from chaos.evidence import LAPSE, Event, Exit
 from chaos.plan import Fault
+from chaos.stack import ROOT
 
-ROOT = Path(__file__).parents[1]
-"""Where `chaos` and `tests` can be imported from."""
 _LOOK = 0.05
 """Seconds between two looks at who has died."""
 _LAPSED = 4
 """Leases before a worker says that its lease was lost: what it did since then may not have been recorded."""
 _POISONED = 9
 """What a worker that took a pill ends with."""
-_STARTED = "worker started"
 _LOST = re.compile(r"^(\S+ \S+) WARNING shadows\.worker: lease lost", re.MULTILINE)
 _REFUSED = "late outcome refused"
 
@@ -62,18 +59,17 @@ class Member:
 
 
 class Fleet:
-    """So many workers of one shadow, each dead one replaced at once: `async with Fleet(…) as fleet: …`."""
+    """So many workers, each dead one replaced at once: `async with Fleet(…) as fleet: …`.
 
-    def __init__(
-        self, folder: Path, shadow: str, url: str, *, workers: int, concurrency: int, lease: float
-    ) -> None:
+    Args:
+        command: what runs one; its name is added.
+        started: what it logs once it is up.
+    """
+
+    def __init__(self, folder: Path, command: list[str], *, workers: int, lease: float, started: str) -> None:
         self._folder = folder
-        self._command = [
-            *(sys.executable, "-m", "shadows", "worker", "--tasks", "chaos.tasks:tasks"),
-            *("--shadows", shadow, "--url", url, "--concurrency", str(concurrency)),
-            *("--redelivery-timeout", f"{int(lease * 1000)}ms", "--reconnection-delay", "1s"),
-            *("--logging-format", "plain"),
-        ]
+        self._command = command
+        self._started = started
         self._slots = workers
         self._lease = lease
         self._count = 0
@@ -163,7 +159,7 @@ class Fleet:
     async def _tend(self) -> None:
         while True:
             for member in self.members:
-                member.up = member.up or _STARTED in member.log.read_text("utf-8", "replace")
+                member.up = member.up or self._started in member.log.read_text("utf-8", "replace")
             for slot in self._bury():
                 self.start(slot)
             await asyncio.sleep(_LOOK)
@@ -184,6 +180,7 @@ class Fleet:
                     ended,
                     asked=member.asked is not None,
                     killed=member.killed,
+                    up=member.up,
                 )
             )
             if code == _POISONED and not member.killed:

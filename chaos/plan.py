@@ -1,11 +1,18 @@
 """What a run will do, drawn from its seed alone: which tasks are added when, and which faults strike when."""
 
 import enum
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from chaos.tasks import ATTEMPTS, FOLLOWER
+AT_ONCE = 2
+"""How many of the limited tasks may run at once, in the whole fleet."""
+ATTEMPTS = 3
+"""The attempt in which a retried task succeeds."""
+FOLLOWER = ".then"
+"""What the key of a follow-up has behind its leader's."""
 
 
 class Fault(enum.StrEnum):
@@ -195,15 +202,20 @@ def _job(draw: random.Random, n: int, kind: Kind, at: float, lease: float) -> Jo
     return Job(f"{kind}-{n}", kind, round(at, 3), round(seconds, 4), round(delay, 3))
 
 
-def strikes(seed: int, seconds: float, lease: float, faults: Sequence[Fault]) -> list[Strike]:
-    """The faults of a run, in the order of their times. Each kind has its own sequence, whatever else is chosen."""
+def strikes(
+    seed: int, seconds: float, lease: float, faults: Sequence[Fault], pace: float = 1.0
+) -> list[Strike]:
+    """The faults of a run, in the order of their times. Each kind has its own sequence, whatever else is chosen.
+
+    With a pace of 3 there is three times as long between two of a kind.
+    """
     planned: list[Strike] = []
     for fault in faults:
         draw = random.Random(f"{fault} {seed}")
         if fault is Fault.FLUSHALL:
             planned.append(Strike(seconds / 2, fault, 0.0, 0))
         elif fault in _EVERY:
-            every = _EVERY[fault]
+            every = _EVERY[fault] * pace
             at = draw.uniform(0.3, 1.0) * every
             while at < seconds:
                 shortest, longest = _LASTS.get(fault, (0.0, 0.0))
@@ -212,3 +224,29 @@ def strikes(seed: int, seconds: float, lease: float, faults: Sequence[Fault]) ->
                 )
                 at += draw.uniform(0.5, 1.5) * every
     return sorted(planned, key=lambda strike: strike.at)
+
+
+def write_plan(file: Path, jobs: list[Job]) -> None:
+    """Write the jobs for the producer to read."""
+    file.write_text(json.dumps([[job.key, job.kind, job.at, job.seconds, job.delay] for job in jobs]))
+
+
+def read_plan(file: Path) -> list[Job]:
+    """The jobs that were written."""
+    return [
+        Job(key, Kind(kind), at, seconds, delay)
+        for key, kind, at, seconds, delay in json.loads(file.read_text())
+    ]
+
+
+def read_log(file: Path) -> tuple[dict[str, float], set[str]]:
+    """Which keys were accepted, and when (for the first time); and which were tried."""
+    accepted: dict[str, float] = {}
+    tried: set[str] = set()
+    for line in file.read_text().splitlines() if file.exists() else ():
+        word, key, at = line.split(" ")
+        if word == "accepted":
+            accepted.setdefault(key, float(at))
+        else:
+            tried.add(key)
+    return accepted, tried

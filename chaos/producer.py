@@ -8,7 +8,6 @@ goes on with what the log does not call accepted.
 """
 
 import asyncio
-import json
 import os
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from chaos.plan import Job, Kind
+from chaos.plan import Job, read_log, read_plan
 from chaos.tasks import tasks
 from shadows import Overloaded, Shadow, ShadowError
 
@@ -25,32 +24,6 @@ PAUSE = 0.05
 """Seconds between two tries."""
 KEPT = timedelta(hours=1)
 _FUNCTIONS = {task.__name__: task for task in tasks}
-
-
-def write_plan(file: Path, jobs: list[Job]) -> None:
-    """Write the jobs for the producer to read."""
-    file.write_text(json.dumps([[job.key, job.kind, job.at, job.seconds, job.delay] for job in jobs]))
-
-
-def read_plan(file: Path) -> list[Job]:
-    """The jobs that were written."""
-    return [
-        Job(key, Kind(kind), at, seconds, delay)
-        for key, kind, at, seconds, delay in json.loads(file.read_text())
-    ]
-
-
-def read_log(file: Path) -> tuple[dict[str, float], set[str]]:
-    """Which keys were accepted, and when (for the first time); and which were tried."""
-    accepted: dict[str, float] = {}
-    tried: set[str] = set()
-    for line in file.read_text().splitlines() if file.exists() else ():
-        word, key, at = line.split(" ")
-        if word == "accepted":
-            accepted.setdefault(key, float(at))
-        else:
-            tried.add(key)
-    return accepted, tried
 
 
 class Producer:

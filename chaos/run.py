@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -16,10 +15,10 @@ from tests.support.proxy import LOOPBACK, Proxy
 from chaos import effects, plan
 from chaos.evidence import Event, Evidence, Record
 from chaos.faults import Scene, strike
-from chaos.fleet import ROOT, Fleet
+from chaos.fleet import Fleet
 from chaos.ground import Ground
-from chaos.plan import PROXIED, Fault, Job, Strike
-from chaos.producer import read_log, write_plan
+from chaos.plan import PROXIED, Fault, Job, Strike, read_log, write_plan
+from chaos.stack import ROOT, SHADOWS, Stack, ask
 from shadows import Execution, Shadow, ShadowError
 
 START = 60.0
@@ -42,6 +41,8 @@ class Settings:
     seconds: float = 20.0
     patience: float = 90.0
     engine: str = "valkey"
+    pace: float = 1.0
+    stack: Stack = SHADOWS
 
     @property
     def command(self) -> str:
@@ -50,7 +51,8 @@ class Settings:
         if self.faults:
             words.append(f"--faults {','.join(self.faults)}")
         words += [f"--workers {self.workers}", f"--concurrency {self.concurrency}", f"--lease {self.lease:g}"]
-        return " ".join([*words, f"--seconds {self.seconds:g}", f"--engine {self.engine}"])
+        words += [f"--seconds {self.seconds:g}", f"--pace {self.pace:g}", f"--engine {self.engine}"]
+        return " ".join(words)
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ async def run(settings: Settings, folder: Path) -> Evidence:
         RuntimeError: it could not be done: no worker came up, or the producer failed.
     """
     jobs = plan.jobs(settings.seed, settings.tasks, settings.seconds, settings.lease, settings.faults)
-    strikes = plan.strikes(settings.seed, settings.seconds, settings.lease, settings.faults)
+    strikes = plan.strikes(settings.seed, settings.seconds, settings.lease, settings.faults, settings.pace)
     name = f"chaos-{settings.seed}"
     write_plan(folder / "plan.json", jobs)
     durable = Fault.REDIS_KILL9 in settings.faults
@@ -140,11 +142,12 @@ async def run(settings: Settings, folder: Path) -> Evidence:
                 proxy = await stack.enter_async_context(Proxy((LOOPBACK, ground.port)))
             fleet = Fleet(
                 folder,
-                name,
-                proxy.url if proxy else ground.url,
+                settings.stack.command(
+                    name, proxy.url if proxy else ground.url, settings.concurrency, settings.lease
+                ),
                 workers=settings.workers,
-                concurrency=settings.concurrency,
                 lease=settings.lease,
+                started=settings.stack.started,
             )
             return await _run(settings, folder, jobs, strikes, name, ground, proxy, fleet)
 
@@ -166,7 +169,7 @@ async def _run(
         begin = time.time()
         producing = _Producing(
             [
-                *(sys.executable, "-m", "chaos.producer", str(folder / "plan.json"), name),
+                *(*settings.stack.producer, str(folder / "plan.json"), name),
                 *(proxy.url if proxy else ground.url, str(log), str(begin)),
             ]
         )
@@ -177,8 +180,11 @@ async def _run(
             striking = [going.create_task(_strike(scene, planned, begin, events)) for planned in strikes]
             going.create_task(_end_of_faults(striking, begin + settings.seconds, proxy))
             del adding
-        await _quiet(shadow, settings.patience)
-        records = await _records(shadow, jobs)
+        if settings.stack.asking is None:
+            await _quiet(shadow, settings.patience)
+            records = await _records(shadow, jobs)
+        else:
+            records = await ask(settings.stack, folder / "plan.json", name, ground.url, settings.patience)
     events += fleet.deaths
     accepted, _ = read_log(log)
     return Evidence(

@@ -12,14 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from chaos.effects import note, noted
+from chaos.plan import AT_ONCE, ATTEMPTS, FOLLOWER
 from shadows import ConcurrencyLimit, CurrentExecution, Execution, Perpetual, Retry, TaskKey
-
-AT_ONCE = 2
-"""How many of the limited tasks may run at once, in the whole fleet."""
-ATTEMPTS = 3
-"""The attempt in which a retried task succeeds."""
-FOLLOWER = ".then"
-"""What the key of a follow-up has behind its leader's."""
 
 _THIS: Any = CurrentExecution()
 

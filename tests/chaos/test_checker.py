@@ -295,6 +295,13 @@ class TestExits:
         assert verdict.bad_exits == ([] if complaint is None else [complaint])
         assert verdict.failed is (complaint is not None)
 
+    def test_one_that_could_not_reach_the_server_at_its_start_may_end_with_an_error(self) -> None:
+        stillborn = replace(self.exit(1, asked=False), up=False)
+        cut = Event(Fault.CUT, 10.5, 10.5)
+        assert not judged(ran(1, 2), exits=[stillborn], events=[cut]).failed
+        assert judged(ran(1, 2), exits=[stillborn]).failed
+        assert judged(ran(1, 2), exits=[replace(stillborn, up=True)], events=[cut]).failed
+
     def test_one_that_took_a_pill_may_end_anyhow(self) -> None:
         pill = job(kind=Kind.POISON)
         verdict = judged(

@@ -9,8 +9,7 @@ from chaos.__main__ import ALL, faults
 from chaos.checker import Verdict
 from chaos.effects import FOLDER, noted, read
 from chaos.evidence import Event
-from chaos.plan import Fault, Kind, jobs, strikes
-from chaos.producer import read_log, read_plan, write_plan
+from chaos.plan import Fault, Kind, jobs, read_log, read_plan, strikes, write_plan
 from chaos.report import lines, write
 from chaos.run import Settings
 from chaos.tasks import tasks
