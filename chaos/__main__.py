@@ -21,7 +21,7 @@ from chaos import report
 from chaos.checker import check
 from chaos.plan import Fault
 from chaos.run import Settings, run
-from chaos.stack import SHADOWS, pydocket
+from chaos.stack import SHADOWS, environment, pydocket
 
 ALL = tuple(fault for fault in Fault if fault is not Fault.FLUSHALL)
 """What `--faults all` stands for: everything but what loses data."""
@@ -56,12 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=list(ENGINES), default="valkey")
     parser.add_argument("--json", type=Path, help="write the findings there, too")
     parser.add_argument("--keep", type=Path, help="keep logs and effects in this folder, which must be empty")
+    parser.add_argument("--peer", choices=["pydocket"], help="do it to this one instead")
     parser.add_argument(
-        "--peer",
-        metavar="PYTHON",
-        help="do it to pydocket instead, by the Python of an environment that holds it",
+        "--peer-python", metavar="PYTHON", help="of an environment that holds the peer; default: one is made"
     )
     told = parser.parse_args(arguments)
+    # In memory where there is such a place: a disk that others keep busy stalls workers that write to it.
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=memory if os.access(memory, os.W_OK) else None))
+    if told.keep:
+        told.keep.mkdir(parents=True, exist_ok=True)
+        folder.rmdir()
+        folder = told.keep.absolute()
+    stack = SHADOWS
+    if told.peer:
+        stack = pydocket(told.peer_python or environment(folder / "peer"))
     settings = Settings(
         told.seed,
         told.faults,
@@ -73,17 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told.patience,
         told.engine,
         told.pace,
-        pydocket(told.peer) if told.peer else SHADOWS,
+        stack,
     )
     sys.stdout.write(f"{settings.command}\n")
     sys.stdout.flush()
-    # In memory where there is such a place: a disk that others keep busy stalls workers that write to it.
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=memory if os.access(memory, os.W_OK) else None))
-    if told.keep:
-        told.keep.mkdir(parents=True, exist_ok=True)
-        folder.rmdir()
-        folder = told.keep.absolute()
     begin = time.monotonic()
     try:
         evidence = asyncio.run(run(settings, folder))

@@ -52,6 +52,8 @@ class Settings:
             words.append(f"--faults {','.join(self.faults)}")
         words += [f"--workers {self.workers}", f"--concurrency {self.concurrency}", f"--lease {self.lease:g}"]
         words += [f"--seconds {self.seconds:g}", f"--pace {self.pace:g}", f"--engine {self.engine}"]
+        if self.stack is not SHADOWS:
+            words.append("--peer pydocket")
         return " ".join(words)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from chaos.evidence import Record
 
 ROOT = Path(__file__).parents[1]
 """Where `chaos` and `tests` can be imported from."""
+PYDOCKET = "pydocket==0.27.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,19 @@ SHADOWS = Stack(
     (sys.executable, "-m", "chaos.producer"),
     "worker started",
 )
+
+
+def environment(folder: Path) -> str:
+    """Make an environment that holds the peer, and nothing of ours; answers its Python.
+
+    Raises:
+        subprocess.CalledProcessError: uv could not.
+    """
+    uv = os.environ.get("UV", "uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True, cwd=ROOT)
+    python = str(folder / "bin" / "python")
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, PYDOCKET], check=True, cwd=ROOT)
+    return python
 
 
 def pydocket(python: str) -> Stack:
