@@ -8,7 +8,7 @@ before it to be recorded. All other duplicates are defects.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from chaos.effects import Effect
@@ -267,9 +267,8 @@ class _Case:
     def _judge_ends(self) -> None:
         for key, (seen, early) in self.evidence.early.items():
             final = self.evidence.records.get(key)
-            if final != early and not any(
-                event.forgets and event.end >= seen for event in self.evidence.events
-            ):
+            same = final is not None and replace(final, reason=early.reason) == early
+            if not same and not any(event.forgets and event.end >= seen for event in self.evidence.events):
                 self.verdict.changed.append(f"{key} ({early}, then {final})")
 
     def _judge_limit(self) -> None:

@@ -226,6 +226,14 @@ class TestChangedEnds:
     def test_an_end_that_stayed(self) -> None:
         assert not judged(ran(1, 2), early={"k": (3.0, DONE)}).failed
 
+    def test_a_dead_letter_whose_reason_was_not_asked_for_yet(self) -> None:
+        pill = job(kind=Kind.POISON)
+        early = {"k": (3.0, replace(DEAD, reason=None))}
+        assert not judged([effect("start", 1)], jobs=[pill], records={"k": DEAD}, early=early).changed
+
+    def test_one_whose_record_is_gone(self) -> None:
+        assert judged(ran(1, 2), early={"k": (3.0, DONE)}, records={"k": Record("unknown")}).changed
+
     def test_one_that_the_server_forgot_later(self) -> None:
         flush = Event(Fault.FLUSHALL, 10, 11)
         verdict = judged(
