@@ -19,9 +19,10 @@ RECORDING = 0.5
 """Seconds that recording an outcome may take a worker to which nothing is done."""
 SIGNAL = 0.02
 """Seconds that a signal may take to arrive."""
-MAX_DELIVERIES = 5
+MAX_STARTS = 10
+"""Of a pill: its worker's other suspects may be charged with the first deaths, in its place."""
 GRACE = 25.0
-"""The workers' defaults."""
+"""Seconds that workers get to leave: their default."""
 
 type Step = tuple[str, int]
 
@@ -188,7 +189,7 @@ class _Case:
     def _judge_pill(self, job: Job) -> None:
         record = self.evidence.records.get(job.key)
         starts = len(self.by_step.get((job.key, 1), ()))
-        if record is not None and record.reason == "deliveries" and starts <= MAX_DELIVERIES:
+        if record is not None and record.reason == "deliveries" and starts <= MAX_STARTS:
             self.verdict.completed += 1
         elif self._forgotten(job):
             self.verdict.forgotten.append(job.key)
@@ -258,11 +259,7 @@ class _Case:
         return busy
 
     def _silences(self, pid: int) -> list[tuple[float, float]]:
-        return [
-            (event.begin, event.end)
-            for event in self.evidence.events
-            if event.silences and event.strikes(pid)
-        ]
+        return [(event.begin, event.silence) for event in self.evidence.events if event.strikes(pid)]
 
     def _judge_ends(self) -> None:
         for key, (seen, early) in self.evidence.early.items():

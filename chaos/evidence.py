@@ -35,8 +35,10 @@ _HINDERING = frozenset(
     }
 )
 """Faults that a worker may meet at its start: it then ends with an error, as where no server is."""
-_SILENT = frozenset({Fault.SIGSTOP, Fault.REDIS_KILL9, Fault.HANG_REPLY, Fault.PARTITION, Fault.BYTES})
+_SILENT = _HINDERING | {Fault.SIGSTOP}
 """Faults during which the victim can record nothing."""
+RECONNECTION = 1.0
+"""Seconds that a worker may pause before it turns to a server again that did not answer it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,11 @@ class Event:
         return self.fault in _RUN_AGAIN
 
     @property
-    def silences(self) -> bool:
-        """Whether nothing could be recorded meanwhile."""
-        return self.fault in _SILENT
+    def silence(self) -> float:
+        """From its begin until then nothing can be recorded for certain."""
+        if self.fault not in _SILENT:
+            return self.begin
+        return self.end + (RECONNECTION if self.hinders else 0.0)
 
     @property
     def hinders(self) -> bool:

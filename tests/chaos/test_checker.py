@@ -171,6 +171,11 @@ class TestDuplicates:
         away = Event(Fault.REDIS_KILL9, 1.3, 9.8)
         assert judged(ran(1, 1.2), ran(12, 13, pid=2), events=[away, killed(10, 1)]).explained
 
+    def test_nor_what_ended_while_its_connections_were_cut_again_and_again(self) -> None:
+        cuts = [Event(Fault.CUT, at, at) for at in (1.3, 2.2, 3.1)]
+        assert judged(ran(1, 1.2), ran(12, 13, pid=2), events=[*cuts, killed(4, 1)]).explained
+        assert judged(ran(1, 1.2), ran(12, 13, pid=2), events=[*cuts, killed(5, 1)]).unexplained
+
     def test_nor_what_ended_while_its_worker_computed(self) -> None:
         busy = job("c", Kind.COMPUTING)
         lines = [ran(1, 1.2), ran(1.1, None, key="c"), ran(12, 13, pid=2), ran(12, 14, key="c", pid=2)]
@@ -253,7 +258,7 @@ class TestPills:
         assert (verdict.completed, verdict.duplicated, verdict.failed) == (1, 0, False)
 
     def test_one_that_was_started_too_often(self) -> None:
-        assert judged(self.starts(6), jobs=[self.PILL], records={"k": DEAD}).poison
+        assert judged(self.starts(11), jobs=[self.PILL], records={"k": DEAD}).poison
 
     def test_one_that_was_not_given_up(self) -> None:
         assert judged(self.starts(5), jobs=[self.PILL], records={"k": Record("queued")}).failed
