@@ -91,6 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         evidence = asyncio.run(run(settings, folder))
     except EngineMissing as missing:
         parser.error(str(missing))
+    except BaseException:
+        sys.stderr.write(f"not brought to its end: logs and effects are in {folder}\n")
+        raise
     verdict = check(evidence)
     seconds = time.monotonic() - begin
     sys.stdout.write("\n".join(report.lines(settings, verdict, evidence.events, seconds)) + "\n")
