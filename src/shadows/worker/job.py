@@ -19,6 +19,7 @@ class Stop(enum.Enum):
     CANCELLED = "somebody cancelled the execution"
     LEASE_LOST = "the worker's lease was lost"
     SHUTDOWN = "the worker is stopping"
+    LAPSED = "the worker's lease had run out before the task was called"
 
 
 class Over(Exception):

@@ -239,23 +239,33 @@ class Runner:
             async with self._recipe(plan).around(job.run, job.args, job.kwargs) as injected:
                 function = plan.function if plan.is_async else self._threads.called(plan.function)
                 kwargs = {**job.kwargs, **injected}
+                self._check_lease(job)
                 for behaviour in job.run.behaviours:
                     if isinstance(behaviour, Runtime):
                         return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
                 return await function(*job.args, **kwargs)
+        self._check_lease(job)
         if plan.is_async:
             return await plan.function(*job.args, **job.kwargs)
         return await self._threads.run(plan.function, job.args, job.kwargs)
 
+    def _check_lease(self, job: Job) -> None:
+        """The last moment: a process that was stopped after it took the task wakes here, and others may be running it."""
+        if not self._worker.leased:
+            job.stop = Stop.LAPSED
+            raise asyncio.CancelledError(job.stop.value)
+
     async def _follow(self, job: Job) -> Outcome | None:
         """What follows from how it ended."""
-        if isinstance(job.error, asyncio.CancelledError):
+        if isinstance(job.error, asyncio.CancelledError) or job.stop is Stop.LAPSED:
             job.run.ended = True
             match job.stop:
                 case Stop.LEASE_LOST:
                     return None
                 case Stop.SHUTDOWN:
                     return _begun(job, release())
+                case Stop.LAPSED:  # where it is still ours, it goes back; else this changes nothing
+                    return release()
                 case _:
                     return cancelled(self._record(job, None))
         outcome = None

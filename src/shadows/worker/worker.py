@@ -326,6 +326,11 @@ class Worker:
 
         loop.limit(runs, spent)
 
+    @property
+    def leased(self) -> bool:
+        """Whether it may start tasks: its last successful beat is younger than its lease."""
+        return self._lease is not None and self._lease.holds()
+
     def trouble(self) -> str | None:
         """Why it takes no tasks at present; None where it does: its lease is held, and its cycle has lately succeeded."""
         loop, lease = self._loop, self._lease

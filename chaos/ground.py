@@ -1,0 +1,67 @@
+"""The server of a run: it may be killed, and comes back at the same port with what it had written."""
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.servers import Server, free_port, running
+
+
+class Ground:
+    """A server that outlives its processes: `with Ground("valkey", folder, durable=True) as ground: …`.
+
+    Args:
+        engine: which one, by the name that the tests know it by.
+        folder: where it keeps its file.
+        durable: whether it writes every command to disk before it answers.
+    """
+
+    def __init__(self, engine: str, folder: Path, *, durable: bool) -> None:
+        self._engine = engine
+        self._options = ["--dir", str(folder)]
+        if durable:
+            self._options += ["--appendonly", "yes", "--appendfsync", "always"]
+        self.port = free_port()
+        self._life: AbstractContextManager[Server] | None = None
+        self._server: Server | None = None
+
+    @property
+    def server(self) -> Server:
+        """The present process."""
+        if self._server is None:
+            raise RuntimeError("no server runs: use the ground by `with`")
+        return self._server
+
+    @property
+    def url(self) -> str:
+        return self.server.tcp_url
+
+    def kill(self) -> float:
+        """SIGKILL; answers when."""
+        self.server.process.kill()
+        at = time.time()
+        self.server.process.wait()
+        self._end()
+        return at
+
+    def start(self) -> float:
+        """Start a process with what the last one had written; answers when it answered first."""
+        self._life = running(self._engine, *self._options, port=self.port)
+        self._server = self._life.__enter__()
+        return time.time()
+
+    def _end(self) -> None:
+        if self._life is not None:
+            self._life.__exit__(None, None, None)
+            self._life = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end()

@@ -1,0 +1,261 @@
+"""One run: the server, the workers, the producer and the faults together, and what they leave behind."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from redis.exceptions import RedisError
+from tests.support.proxy import LOOPBACK, Proxy
+
+from chaos import effects, plan
+from chaos.evidence import Event, Evidence, Record
+from chaos.faults import Scene, strike
+from chaos.fleet import Fleet
+from chaos.ground import Ground
+from chaos.plan import PROXIED, Fault, Job, Strike, read_log, write_plan
+from chaos.stack import ROOT, SHADOWS, Stack, ask
+from shadows import Execution, Shadow, ShadowError
+
+START = 60.0
+"""Seconds that the first workers get to be up."""
+_LOOKS = 40
+"""How many records are looked at a tick, while the run goes on."""
+_TICK = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is made of."""
+
+    seed: int = 1
+    faults: tuple[Fault, ...] = ()
+    tasks: int = 1000
+    workers: int = 3
+    concurrency: int = 10
+    lease: float = 2.0
+    seconds: float = 20.0
+    patience: float = 90.0
+    engine: str = "valkey"
+    pace: float = 1.0
+    stack: Stack = SHADOWS
+
+    @property
+    def command(self) -> str:
+        """What repeats the run."""
+        words = ["uv run python -m chaos", f"--seed {self.seed}", f"--tasks {self.tasks}"]
+        if self.faults:
+            words.append(f"--faults {','.join(self.faults)}")
+        words += [f"--workers {self.workers}", f"--concurrency {self.concurrency}", f"--lease {self.lease:g}"]
+        words += [f"--seconds {self.seconds:g}", f"--pace {self.pace:g}", f"--engine {self.engine}"]
+        if self.stack is not SHADOWS:
+            words.append("--peer pydocket")
+        return " ".join(words)
+
+
+@dataclass(slots=True)
+class _Producing:
+    """The producer's process, which may be killed and begins again."""
+
+    command: list[str]
+    process: asyncio.subprocess.Process | None = None
+    killed: bool = False
+
+    def kill(self) -> bool:
+        """SIGKILL; false where it runs no more."""
+        if self.process is None or self.process.returncode is not None:
+            return False
+        self.killed = True
+        self.process.kill()
+        return True
+
+    async def run(self) -> None:
+        """Until everything is accepted.
+
+        Raises:
+            RuntimeError: it ended by itself, with an error.
+        """
+        while True:
+            self.killed = False
+            self.process = await asyncio.create_subprocess_exec(*self.command, cwd=ROOT, process_group=0)
+            try:
+                code = await self.process.wait()
+            finally:
+                if self.process.returncode is None:
+                    self.process.kill()
+            if code == 0:
+                return
+            if not self.killed:
+                raise RuntimeError(f"the producer ended with {code}: its error stands above")
+
+
+@dataclass(slots=True)
+class _Watching:
+    """Looks at records while the run goes on: what has ended must not end otherwise later."""
+
+    shadow: Shadow
+    left: deque[str]
+    seen: dict[str, tuple[float, Record]] = field(default_factory=dict[str, tuple[float, Record]])
+
+    async def run(self) -> None:
+        """Without end."""
+        while True:
+            await asyncio.sleep(_TICK)
+            with contextlib.suppress(RedisError, OSError, ShadowError):
+                for _ in range(min(_LOOKS, len(self.left))):
+                    key = self.left.popleft()
+                    record = await look(self.shadow, key)
+                    if record.state in ("completed", "failed", "cancelled", "expired"):
+                        self.seen[key] = (time.time(), record)
+                    else:
+                        self.left.append(key)
+
+
+async def look(shadow: Shadow, key: str) -> Record:
+    """What the shadow says of a key."""
+    found: Execution[object] | None = await shadow.get_execution(key)
+    if found is None:
+        return Record("unknown")
+    ended = found.completed_at
+    return Record(
+        found.state.value, found.worker, found.attempt, None if ended is None else ended.timestamp()
+    )
+
+
+async def run(settings: Settings, folder: Path) -> Evidence:
+    """Do it all; logs and effects are left in the folder.
+
+    Raises:
+        RuntimeError: it could not be done: no worker came up, or the producer failed.
+    """
+    jobs = plan.jobs(settings.seed, settings.tasks, settings.seconds, settings.lease, settings.faults)
+    strikes = plan.strikes(settings.seed, settings.seconds, settings.lease, settings.faults, settings.pace)
+    name = f"chaos-{settings.seed}"
+    write_plan(folder / "plan.json", jobs)
+    durable = Fault.REDIS_KILL9 in settings.faults
+    with Ground(settings.engine, folder, durable=durable) as ground:
+        async with contextlib.AsyncExitStack() as stack:
+            proxy: Proxy | None = None
+            if PROXIED.intersection(settings.faults):
+                proxy = await stack.enter_async_context(Proxy((LOOPBACK, ground.port)))
+            fleet = Fleet(
+                folder,
+                settings.stack.command(
+                    name, proxy.url if proxy else ground.url, settings.concurrency, settings.lease
+                ),
+                workers=settings.workers,
+                lease=settings.lease,
+                started=settings.stack.started,
+            )
+            return await _run(settings, folder, jobs, strikes, name, ground, proxy, fleet)
+
+
+async def _run(
+    settings: Settings,
+    folder: Path,
+    jobs: list[Job],
+    strikes: list[Strike],
+    name: str,
+    ground: Ground,
+    proxy: Proxy | None,
+    fleet: Fleet,
+) -> Evidence:
+    log = folder / "producer.log"
+    events: list[Event] = []
+    async with fleet, Shadow(name, ground.url) as shadow:
+        await _all_up(fleet, settings.workers)
+        begin = time.time()
+        producing = _Producing(
+            [
+                *(*settings.stack.producer, str(folder / "plan.json"), name),
+                *(proxy.url if proxy else ground.url, str(log), str(begin)),
+            ]
+        )
+        watching = _Watching(shadow, deque(job.key for job in jobs))
+        scene = Scene(ground, fleet, proxy, producing.kill)
+        async with _beside(watching), asyncio.TaskGroup() as going:
+            adding = going.create_task(producing.run())
+            striking = [going.create_task(_strike(scene, planned, begin, events)) for planned in strikes]
+            going.create_task(_end_of_faults(striking, begin + settings.seconds, proxy))
+            del adding
+        if settings.stack.asking is None:
+            await _quiet(shadow, settings.patience)
+            records = await _records(shadow, jobs)
+        else:
+            records = await ask(settings.stack, folder / "plan.json", name, ground.url, settings.patience)
+    events += fleet.deaths
+    accepted, _ = read_log(log)
+    return Evidence(
+        jobs={job.key: job for job in jobs},
+        accepted=accepted,
+        effects=effects.read(folder),
+        events=sorted([*events, *fleet.lapses(events)], key=lambda event: event.begin),
+        records=records,
+        early=watching.seen,
+        exits=fleet.exits,
+        refused=fleet.refused(),
+    )
+
+
+async def _all_up(fleet: Fleet, workers: int) -> None:
+    end = time.monotonic() + START
+    while len(fleet.ready()) < workers:
+        if time.monotonic() > end:
+            raise RuntimeError(f"only {len(fleet.ready())} of {workers} workers are up after {START:g} s")
+        await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def _beside(watching: _Watching) -> AsyncGenerator[None]:
+    task = asyncio.create_task(watching.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _strike(scene: Scene, planned: Strike, begin: float, events: list[Event]) -> None:
+    await asyncio.sleep(max(0.0, begin + planned.at - time.time()))
+    events += await strike(scene, planned)
+
+
+async def _end_of_faults(striking: list[asyncio.Task[None]], end: float, proxy: Proxy | None) -> None:
+    """Faults that wait for a request which does not come are called off; the proxy's log is not let grow."""
+    while any(not task.done() for task in striking) and time.time() < end + 15:
+        if proxy is not None:
+            proxy.forget()
+        await asyncio.sleep(0.2)
+    for task in striking:
+        task.cancel()
+
+
+async def _quiet(shadow: Shadow, patience: float) -> None:
+    """Until nothing is left to do, or patience ends: what is left then counts as lost."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        with contextlib.suppress(RedisError, OSError):
+            if (await shadow.snapshot(limit=0)).total_tasks == 0:
+                return
+        await asyncio.sleep(_TICK)
+
+
+async def _records(shadow: Shadow, jobs: list[Job]) -> dict[str, Record]:
+    records = {key: await look(shadow, key) for job in jobs for key in job.keys}
+    for letter in await shadow.dead_letters(limit=10_000):
+        if letter.key in records:
+            found = records[letter.key]
+            records[letter.key] = Record(
+                found.state, found.worker, found.attempt, found.completed_at, letter.reason
+            )
+    return records
+
+
+def stamp() -> str:
+    """The present, for a report."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
