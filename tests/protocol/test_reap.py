@@ -150,21 +150,30 @@ def test_who_resigned_and_held_suspects_has_only_them_charged(bench: Bench) -> N
     assert [found.blob for found in bench.take("u")] == [b"1/2/call-a", b"1/0/call-b"]
 
 
-def test_the_look_for_suspects_is_bounded(bench: Bench) -> None:
-    """A thousand and one: where the suspect is the last of them, all are charged."""
+@pytest.mark.parametrize(("others", "mark"), [(999, "-2"), (1000, "-1")])
+def test_the_look_for_suspects_is_bounded(bench: Bench, others: int, mark: str) -> None:
+    """Where the only suspect is behind a thousand others, all are charged."""
     bench.enroll("aaa", "zzz")
     bench.add("z", queue="zzz")
     bench.take(queue="zzz")
     expire(bench)
     bench.reap()
-    keys = [f"k{number}" for number in range(1000)]
+    keys = [f"k{number}" for number in range(others)]
     for several in batched(keys, 200):
         bench.add(*several, queue="aaa")
         bench.take("v", most=200, queue="aaa")
     bench.take("v", queue="zzz")
     expire(bench)
     assert bench.raw("reap", bench.instant, "v", *LIMITS.arguments(), 9, 1) == ["OK", 1, 1]
-    assert bench.ask("ZSCORE", "leases", "v") == "-1"
+    assert bench.ask("ZSCORE", "leases", "v") == mark
+
+
+def test_a_suspect_is_not_charged_either_where_there_was_no_lease(bench: Bench) -> None:
+    died_of(bench, "a")
+    bench.take("v")
+    bench.ask("ZREM", "leases", "v")
+    assert bench.reap("v").moved == 1
+    assert [found.blob for found in bench.take("u")] == [b"1/1/call-a"]
 
 
 def test_a_task_whose_workers_died_too_often_becomes_a_dead_letter(bench: Bench) -> None:

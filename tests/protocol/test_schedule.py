@@ -252,7 +252,7 @@ def test_a_full_queue_takes_nothing_more_for_now(bench: Bench) -> None:
     (running, _) = bench.take()
     bench.add("later", at=bench.instant + 5)
     before = {role: bench.ask("HGETALL", role) for role in ("live", "parked")}
-    items = call("c"), call("a"), replacing("c"), replacing("later"), replacing("b", "mail"), replacing("a")
+    items = call("c"), call("a"), replacing("c"), replacing("later"), replacing("a"), replacing("b", "mail")
     arguments = words(*items[:4])
     assert bench.raw("replace", bench.instant, "other", 1, "", 4, *arguments, 2) == ["OK", "FEFF", 0]
     assert {role: bench.ask("HGETALL", role) for role in ("live", "parked")} == before

@@ -38,33 +38,33 @@ def test_a_suspect_is_what_two_workers_have_died_of(blob: bytes, suspect: bool) 
 def test_what_is_not_suspected_starts_at_once() -> None:
     suspects = Suspects()
     several = [taken("a"), taken("b", 1)]
-    parted = suspects.part(several, (), (), 0)
+    parted = suspects.part(several, (), (), lambda: 0)
     assert (parted.start, parted.held, parted.back) == (several, [], [])
 
 
 def test_one_suspect_starts_when_the_others_have_gone_back() -> None:
     suspects = Suspects()
     one, other, third, plain = taken("one", 2), taken("other", 3), taken("third", 2), taken("plain")
-    parted = suspects.part([one, plain, other, third], (), (), 1000)
+    parted = suspects.part([one, plain, other, third], (), (), lambda: 1000)
     assert (parted.start, parted.held) == ([plain], [one])
     assert [(back.key, back.outcome.instant_ms) for back in parted.back] == [
         ("other", 1000 + PAUSE_MS),
         ("third", 1000 + PAUSE_MS),
     ]
     unsettled = [parted.back[1], Settlement("default/x", "x", completed())]
-    parted = suspects.part([one], (), unsettled, 1000)
+    parted = suspects.part([one], (), unsettled, lambda: 1000)
     assert (parted.start, parted.held, parted.back) == ([], [one], []), "one is on its way back yet"
-    parted = suspects.part([one], (), (), 1000)
+    parted = suspects.part([one], (), (), lambda: 1000)
     assert (parted.start, parted.held, parted.back) == ([one], [], [])
 
 
 def test_while_one_runs_all_others_go_back() -> None:
     suspects = Suspects()
     one, other = taken("one", 2), taken("other", 2)
-    suspects.part([one], (), (), 0)
-    parted = suspects.part([other], {one.token}, (), 0)
+    suspects.part([one], (), (), lambda: 0)
+    parted = suspects.part([other], {one.token}, (), lambda: 0)
     assert (parted.start, parted.held, [back.key for back in parted.back]) == ([], [], ["other"])
-    assert suspects.part([other], (), (), 0).start == [other]
+    assert suspects.part([other], (), (), lambda: 0).start == [other]
 
 
 def charge(shadow: Shadow, server: Server, deliveries: int) -> None:

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from shadows import Execution, ExecutionState, Shadow, Worker
+from shadows.clock import SystemClock
+from shadows.protocol.connection import Address
+from shadows.protocol.store import Store
 from shadows.telemetry import serve
 from shadows.worker import watchdog as watchdog_module
+from shadows.worker.lease import Lease
 from shadows.worker.watchdog import Watchdog
 from tests.support.fleet import Fleet
 from tests.support.waiting import until, until_sync
@@ -146,6 +150,24 @@ async def test_a_workers_stall_is_counted_and_its_health_not_answered(name: str,
     lease._loop.call_soon_threadsafe(workers[0].stop)
     await done.wait()
     await asyncio.to_thread(thread.join)
+
+
+async def test_a_lease_is_renewed_again_when_the_loop_goes_on(name: str, url: str) -> None:
+    class Told(Watchdog):
+        responds = True
+
+        def look(self) -> bool:
+            return self.responds
+
+    watchdog = Told("w", 600, lambda: None)
+    store = Store(name, Address(url))
+    lease = Lease(store, "w", 0.3, SystemClock(), lambda: None, lambda _: None, watchdog)
+    await lease.start()
+    watchdog.responds = False
+    await until(lambda: not lease.holds())
+    watchdog.responds = True
+    await until(lease.holds)
+    await lease.stop()
 
 
 async def test_a_task_that_blocks_longer_than_the_lease_runs_once(name: str, url: str, fleet: Fleet) -> None:

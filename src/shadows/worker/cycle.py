@@ -261,8 +261,7 @@ class Loop:
             self._finished.extend(_given_back(starting))
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
             free = self._slots()
-            now_ms = (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
-            parted = self._suspects.part(starting[:free], self._jobs, self._finished, now_ms)
+            parted = self._suspects.part(starting[:free], self._jobs, self._finished, self._now_ms)
             self._ear.heard += (
                 parted.held
             )  # as what a read brings, it starts only after a cycle: that takes the others back
@@ -275,6 +274,9 @@ class Loop:
             if job := self._jobs.get(token):
                 job.cancel(Stop.CANCELLED)
         return cycled
+
+    def _now_ms(self) -> int:
+        return (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
 
     async def _request(self, me: str, settling: Sequence[Settlement], take: int) -> Cycled:
         return await cycle(

@@ -16,7 +16,7 @@ local function suspects()
   local most = 1000
   for i = FIXED + 1, #KEYS do
     local queue = KEYS[i]:sub(#queues + 1)
-    local pending = good(queue) and redis.pcall('XPENDING', stream[queue], 'g', '-', '+', most, who) or {}
+    local pending = redis.pcall('XPENDING', stream[queue], 'g', '-', '+', most, who)  -- (of a broken one, nothing)
     for _, item in ipairs(pending) do
       local _, _, deliveries = entry(queue, item[1])
       if deliveries and deliveries > 0 then return true end
@@ -26,7 +26,7 @@ local function suspects()
   end
   return false
 end
-local ran = lease and tonumber(lease)               -- below 0 an earlier batch has looked
+local ran = tonumber(lease)                         -- below 0 an earlier batch has looked
 if ran then
   if ran >= 0 then ran = suspects() and -2 or -1 end
   call('ZADD', leases, ran, who)
