@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, overload
 
 from shadows.calls import TaskCall
-from shadows.clock import as_datetime, as_instant_us
+from shadows.clock import as_datetime, as_instant_us, check_duration
 from shadows.execution import Execution
 from shadows.protocol.keys import check_key
 from shadows.shadow import Shadow
@@ -80,8 +80,11 @@ class Agenda:
             KeyError, InvalidTask, TypeError: a call that cannot be; then nothing is scheduled.
             Overloaded, ServerUnreachable: as `Shadow.add_many`.
         """
+        check_duration("over", over)
         if over <= timedelta(0):
             raise ValueError(f"over={over!r}: how long the span is, more than nothing")
+        if jitter is not None:
+            check_duration("jitter", jitter)
         if jitter is not None and jitter < timedelta(0):
             raise ValueError(f"jitter={jitter!r}: by how much an instant may be moved, nothing or more")
         start_us = shadows.clock.now_us() if start is None else as_instant_us(start)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, overload
 
-from shadows.clock import as_datetime, as_instant_us
+from shadows.clock import as_datetime, as_instant_us, check_duration
 from shadows.execution import Disposition, Execution, ExecutionState, Source
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.protocol.schedule import Item, Mode
@@ -97,6 +97,7 @@ def unique_ms(unique_for: timedelta | None) -> int:
     """
     if unique_for is None:
         return 0
+    check_duration("unique_for", unique_for)
     if not timedelta(0) < unique_for <= LONGEST:
         raise ValueError(
             f"unique_for={unique_for!r}: how long the key stays taken after the end; more than nothing and ten years at "

@@ -10,7 +10,7 @@ from typing import Any, Self
 from redis.credentials import CredentialProvider
 
 from shadows.caller import Caller
-from shadows.clock import Clock, SystemClock
+from shadows.clock import Clock, SystemClock, check_duration
 from shadows.delivery import Delivery
 from shadows.errors import ShadowError
 from shadows.events import Events, Watch
@@ -75,6 +75,7 @@ class Shadow(Caller):
         credential_provider: CredentialProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
+        check_duration("execution_ttl", execution_ttl)
         if execution_ttl < timedelta(0):
             raise ValueError(f"execution_ttl={execution_ttl!r}: nothing (0 keeps no records) or more")
         if max_ended < 1 or max_dead < 1:
@@ -169,6 +170,7 @@ class Shadow(Caller):
 
     @heartbeat_interval.setter
     def heartbeat_interval(self, interval: timedelta) -> None:
+        check_duration("heartbeat_interval", interval)
         if interval <= timedelta(0):
             raise ValueError(f"heartbeat_interval={interval!r}: more than nothing")
         self._heartbeat_interval = interval

@@ -188,7 +188,7 @@ class TestRefused:
             make()
 
     def test_a_window_that_is_no_duration(self) -> None:
-        with pytest.raises(TypeError, match="per=60: a timedelta"):
+        with pytest.raises(TypeError, match="per=60: a duration is a timedelta"):
             RateLimit(1, per=60)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     def test_an_argument_that_does_not_exist_or_is_injected(self, shadows: Shadow) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
+from shadows.clock import check_duration
 from shadows.protocol.acquire import Claim
 
 from .behaviour import Asking, Behaviour
@@ -82,8 +83,7 @@ def window_ms(parameter: str, window: timedelta) -> int:
     Raises:
         TypeError, ValueError: not a duration, or none above nothing.
     """
-    if not isinstance(window, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-        raise TypeError(f"{parameter}={window!r}: a timedelta, as timedelta(seconds=30)")
+    check_duration(parameter, window)
     if window <= timedelta(0):
         raise ValueError(f"{parameter}={window!r}: a duration above nothing")
     return -(-window // timedelta(milliseconds=1))

@@ -4,7 +4,7 @@ import inspect
 from datetime import datetime, timedelta
 from typing import Any
 
-from shadows.clock import as_instant_us
+from shadows.clock import as_instant_us, check_duration
 from shadows.protocol.outcomes import Outcome
 
 from .behaviour import Ending
@@ -29,6 +29,7 @@ class Perpetual(CompletionHandler["Perpetual"]):
     """
 
     def __init__(self, every: timedelta = timedelta(0), automatic: bool = False) -> None:  # noqa: FBT001, FBT002 - users write Perpetual(every, True)
+        check_duration("every", every)
         if every < timedelta(0):
             raise ValueError(f"every={every!r}: an interval cannot be negative")
         self.every = every

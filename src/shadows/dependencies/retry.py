@@ -4,7 +4,7 @@ import random
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from shadows.clock import as_instant_us
+from shadows.clock import as_instant_us, check_duration
 from shadows.errors import TaskFailed
 from shadows.protocol.outcomes import Outcome, release
 from shadows.protocol.outcomes import retry as again
@@ -32,6 +32,7 @@ class RetryAfter(Decision):
     """
 
     def __init__(self, delta: timedelta) -> None:
+        check_duration("delta", delta)
         if delta < timedelta(0):
             raise ValueError(f"RetryAfter({delta!r}): a duration cannot be negative")
         super().__init__(f"to be run again in {delta}")
@@ -66,6 +67,7 @@ class Retry(FailureHandler["Retry"]):
     ) -> None:
         if attempts is not None and attempts < 1:
             raise ValueError(f"attempts={attempts!r}: at least 1 (the first run counts), or None for no end")
+        check_duration("delay", delay)
         if delay < timedelta(0):
             raise ValueError(f"delay={delay!r}: a delay cannot be negative")
         self.attempts = attempts
@@ -143,6 +145,8 @@ class ExponentialRetry(Retry):
         jitter: float = 0.0,
         on: Errors = BaseException,
     ) -> None:
+        check_duration("minimum_delay", minimum_delay)
+        check_duration("maximum_delay", maximum_delay)
         if minimum_delay < timedelta(0):
             raise ValueError(f"minimum_delay={minimum_delay!r}: a delay cannot be negative")
         if maximum_delay < minimum_delay:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from shadows.clock import check_duration
+
 from .context import Run, present
 from .hooks import Runtime
 
@@ -29,6 +31,7 @@ class Timeout(Runtime["Timeout"]):
     """
 
     def __init__(self, base: timedelta) -> None:
+        check_duration("base", base)
         if base <= timedelta(0):
             raise ValueError(f"Timeout({base!r}): a duration above nothing")
         self.base = base
@@ -54,6 +57,7 @@ class Timeout(Runtime["Timeout"]):
             ValueError: less than nothing.
         """
         by = self.base if by is None else by
+        check_duration("by", by)
         if by < timedelta(0):
             raise ValueError(f"extend({by!r}): a duration cannot be negative")
         self._more += by

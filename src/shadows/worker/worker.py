@@ -16,6 +16,7 @@ from typing import Any, Self
 from redis.exceptions import RedisError
 from uncalled_for import SharedContext
 
+from shadows.clock import check_duration
 from shadows.errors import ShadowError, UnknownTasks
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import Cycled
@@ -123,10 +124,6 @@ class Worker:
         scheduling_resolution = scheduling_resolution or timedelta(0)
         if threads is not None:
             _check_number("threads", threads)
-        if redelivery_timeout < SHORTEST_LEASE:
-            raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
-        if max_stall < SHORTEST_STALL:
-            raise ValueError(f"max_stall={max_stall!r}: at least {SHORTEST_STALL}")
         if max_deliveries < 1:
             raise ValueError(f"max_deliveries={max_deliveries!r}: at least 1")
         durations = {
@@ -138,10 +135,15 @@ class Worker:
             "max_stall": max_stall,
         }
         for parameter, duration in durations.items():
+            check_duration(parameter, duration)
             if not timedelta(0) <= duration <= LONGEST:
                 raise ValueError(
                     f"{parameter}={duration!r}: a duration is not negative, and ten years at most"
                 )
+        if redelivery_timeout < SHORTEST_LEASE:
+            raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
+        if max_stall < SHORTEST_STALL:
+            raise ValueError(f"max_stall={max_stall!r}: at least {SHORTEST_STALL}")
         if queues is not None and (not queues or isinstance(queues, str)):
             raise ValueError(f"queues={queues!r}: a list of at least one name, or leave it out for all")
         self.shadow = shadows
