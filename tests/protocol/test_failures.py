@@ -28,6 +28,7 @@ SAID = {
         "NOGROUP No such key 'x' or consumer group 'g' in XREADGROUP with GROUP option",
         "UNBLOCKED the stream key no longer exists",
         "ERR Error running script (call to f_1): @user_script:3: -NOGROUP No such key 'x' or consumer group",
+        "ERR Error running script (call to f_1): @user_script:3: NOGROUP No such key 'x' or consumer group",
     ],
     Failure.REFUSED: [
         "OOM command not allowed when used memory > 'maxmemory'.",

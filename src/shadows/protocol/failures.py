@@ -93,5 +93,5 @@ _CODES = {
     "OOM": Failure.REFUSED,
     "READONLY": Failure.REFUSED,
 }
-_CODE = re.compile(rf"(?:^|-)({'|'.join(_CODES)}) ")
+_CODE = re.compile(rf"(?:^|-|: )({'|'.join(_CODES)}) ")
 """How a server names an error: within a longer text where a script met it and the server is older than Redis 7."""
