@@ -1,12 +1,11 @@
 """`attend.lua`: somebody listens, for a while."""
 
-from shadows.protocol.connection import Argument
 from shadows.protocol.events import ATTENTION_MS, attend
 from tests.protocol.bench import Bench, now
 
 
-def listening(bench: Bench) -> Argument | None:
-    return bench.ask("HGET", "meta", "listening")
+def listening(bench: Bench) -> str:
+    return str(bench.ask("HGET", "meta", "listening"))
 
 
 def test_news_are_published_until_the_time_is_over(bench: Bench) -> None:
