@@ -232,12 +232,14 @@ def test_only_threads_that_go_on_end_the_process(
     monkeypatch.setattr(process_module, "THREAD_SECONDS", 0.01 if hangs else 10)
     with SyncShadow(name, url) as shadows:
         shadows.register_collection(hang)
-        execution = shadows.add("hang")()
+        shadows.add("hang")()
 
         @asynccontextmanager
         async def stopping(worker: Worker) -> AsyncGenerator[None]:
             async def stop() -> None:
-                await until(lambda: execution.sync().state is ExecutionState.RUNNING)
+                await until(
+                    lambda: process_module.still_running(0)
+                )  # (it is taken a moment before it is called)
                 if not hangs:
                     (tmp_path / "on").unlink()
                 worker.stop()
