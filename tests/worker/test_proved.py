@@ -39,6 +39,7 @@ from shadows.worker import suspects as suspects_module
 from shadows.worker import unknown as unknown_module
 from shadows.worker.process import run_worker
 from shadows.worker.reaper import Reaper
+from shadows.worker.threads import still_running
 from shadows.worker.unknown import Unknown
 from tests.support.servers import Server
 from tests.support.waiting import until
@@ -237,9 +238,7 @@ def test_only_threads_that_go_on_end_the_process(
         @asynccontextmanager
         async def stopping(worker: Worker) -> AsyncGenerator[None]:
             async def stop() -> None:
-                await until(
-                    lambda: process_module.still_running(0)
-                )  # (it is taken a moment before it is called)
+                await until(lambda: bool(still_running(0)))  # it is taken a moment before it is called
                 if not hangs:
                     (tmp_path / "on").unlink()
                 worker.stop()
