@@ -536,9 +536,10 @@ def test_what_runs_again_is_told_as_scheduled_or_queued(bench: Bench, outcome: O
 def test_what_follows_is_told_behind_the_outcome(bench: Bench) -> None:
     (task,) = taken(bench, "a")
     with bench.listening() as heard:
-        followers = [Item("b", "default", 0, b"x"), Item("c", "default", bench.instant + 5, b"x")]
+        instants = {"b": 0, "c": bench.instant + 5, "d": bench.instant}
+        followers = [Item(key, "default", instant, b"x") for key, instant in instants.items()]
         settle(bench, task, following(completed(), *followers))
-        assert heard() == ["w\ncompleted a\nqueued b\nscheduled c"]
+        assert heard() == ["w\ncompleted a\nqueued b\nscheduled c\nqueued d"]
 
 
 def test_what_was_lost_is_told_as_failed(bench: Bench) -> None:

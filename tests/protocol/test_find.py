@@ -51,6 +51,7 @@ def test_who_waits_for_a_permit_is_said_to_wait(bench: Bench) -> None:
     assert seen(bench, "b") == Found(Stand.WAITING, "mail", blob=b"1/0/call-b")
     bench.ask("HDEL", "parked", "b")
     assert seen(bench, "b") == Found(Stand.WAITING)
+    assert bench.raw("find", "", "b") == ["WAITING", "", ""]
 
 
 def test_what_was_lost_is_told_as_far_as_it_is_known(bench: Bench) -> None:
