@@ -603,6 +603,18 @@ class TestRunning:
         assert found is not None
         assert found.state is ExecutionState.CANCELLED
 
+    async def test_each_run_of_a_stricken_chain_counts_once(
+        self, shadows: Shadow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def beat(perpetual: Perpetual = Perpetual()) -> None: ...
+
+        monkeypatch.setattr("shadows.worker.runner.STRICKEN_PAUSE_MS", 1)
+        await shadows.add(beat, key="b")()
+        await shadows.strike(beat)
+        async with Worker(shadows) as worker:
+            await worker.run_at_most({"beat": 3})
+        assert caplog.text.count("stricken, not run task=beat") == 3
+
     async def test_a_stricken_run_beyond_its_quota_is_cancelled_as_any(self, shadows: Shadow) -> None:
         await turned_away(shadows, 1)
         await shadows.strike(send)

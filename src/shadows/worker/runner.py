@@ -303,6 +303,7 @@ class Runner:
         """What follows where a run is stricken: a dead letter, or the next run of a chain that goes on without it."""
         logger.warning("stricken, not run task=%s key=%s", job.plan.name, job.taken.key)
         self.meter.stricken(job.plan.name, job.queue)
+        # What is passed over counts, or a stricken chain would never end.
         if self.quota is not None and not self.quota.spend(job.plan.name, job.taken.key):
             return cancelled()
         ending = self._ending(job)
@@ -312,10 +313,9 @@ class Runner:
                 # A chain without pauses would do nothing but turn in circles until it is restored.
                 soonest_ms = ending.ended_us // 1000 + STRICKEN_PAUSE_MS
                 outcome = replace(outcome, instant_ms=max(outcome.instant_ms, soonest_ms))
-                if self.quota is not None:  # what is passed over counts, or a stricken chain would never end
-                    self.quota.spend(job.plan.name, job.taken.key)
-                    outcome = self.quota.cut(job.plan.name, job.taken.key, outcome)
-                return outcome
+                return (
+                    outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
+                )
         return dead("stricken", self._record(job, None))
 
     def _ending(self, job: Job) -> Ending:
