@@ -18,7 +18,7 @@ from shadows.protocol.outcomes import (
     started,
     succeeded_by,
 )
-from shadows.protocol.schedule import Answer, Item
+from shadows.protocol.schedule import Answer, Item, Mode
 from tests.protocol.bench import LEASE_MS, LIMITS, Bench
 
 RECORDED, STALE, BAD = Verdict.RECORDED, Verdict.STALE, Verdict.BAD
@@ -889,3 +889,22 @@ def test_an_error_that_is_not_of_a_missing_group_is_told(bench: Bench) -> None:
         bench.wire.one("ACL", "SETUSER", "default", "+xreadgroup")
     assert bench.find("a").state == "completed", "what it settled before is settled"
     assert [found.key for found in bench.take()] == ["b"]
+
+
+def test_of_what_was_replaced_since_it_was_heard_of_no_start_is_told(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    bench.schedule(Item("a", "default", 0, b"other", Mode.REPLACE))
+    with bench.listening() as heard:
+        bench.cycle(settle=[(task, started())])
+        assert heard() == []
+
+
+def test_who_may_not_publish_news_settles_as_anybody(bench: Bench) -> None:
+    (task,) = taken(bench, "a")
+    with bench.listening():
+        bench.wire.one("ACL", "SETUSER", "default", "resetchannels")
+        try:
+            assert bench.cycle(settle=[(task, completed())]).verdicts == [Verdict.RECORDED]
+        finally:
+            bench.wire.one("ACL", "SETUSER", "default", "allchannels")
+    assert bench.find("a").state == "completed"

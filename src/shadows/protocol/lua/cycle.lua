@@ -35,7 +35,7 @@ while i < first_queue do
     beyond = beyond + 5
   end
   if outcome == 'started' then
-    tell('running', key)
+    if listening and call('HGET', live, key) == token then tell('running', key) end
     answer = 'O'
   elseif queue and instant and sound_followers and good(queue) then
     local attempt, deliveries, body, blob, _

@@ -7,5 +7,7 @@ local function tell(state, key)
   if listening then news[#news + 1] = state .. ' ' .. key end
 end
 local function publish(who)
-  if #news > 0 then call('PUBLISH', queues:sub(1, -7) .. 'events', who .. '\n' .. table.concat(news, '\n')) end
+  if #news > 0 then                                 -- who may not publish has done all else, and is not to fail for it
+    redis.pcall('PUBLISH', queues:sub(1, -7) .. 'events', who .. '\n' .. table.concat(news, '\n'))
+  end
 end
