@@ -8,6 +8,7 @@ import pytest
 from shadows import Execution, ExecutionState, Shadow, Worker
 from shadows.protocol.cycle import Settlement, Taken
 from shadows.protocol.outcomes import completed
+from shadows.worker.cycle import Loop
 from shadows.worker.suspects import PAUSE_MS, Suspects, is_suspect
 from tests.support.fleet import Fleet
 from tests.support.servers import Server
@@ -107,6 +108,20 @@ async def test_suspects_run_one_by_one_beside_all_others(shadow: Shadow, server:
         await asyncio.wait_for(worker.run_until_finished(), 30)
     assert {(await one.sync()).state for one in executions} == {ExecutionState.COMPLETED}
     assert most == {"suspect": 1, "plain": 4}
+
+
+async def test_the_one_that_waits_until_the_others_have_gone_back_is_not_forgotten(
+    shadow: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Loop, "_must_compare", lambda _: False)  # which would find it again, seconds later
+
+    async def note() -> None: ...
+
+    executions = [await shadow.add(note)() for _ in range(2)]
+    charge(shadow, server, 2)
+    async with Worker(shadow) as worker:
+        await asyncio.wait_for(worker.run_until_finished(), 10)
+    assert {(await one.sync()).state for one in executions} == {ExecutionState.COMPLETED}
 
 
 async def test_a_poison_pill_takes_none_of_its_neighbours_with_it(name: str, url: str, fleet: Fleet) -> None:

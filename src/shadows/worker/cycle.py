@@ -262,9 +262,9 @@ class Loop:
         elif me == self._lease.incarnation:  # else it was taken in a name that has been reaped: others run it
             free = self._slots()
             parted = self._suspects.part(starting[:free], self._jobs, self._finished, self._now_ms)
-            self._ear.heard += (
-                parted.held
-            )  # as what a read brings, it starts only after a cycle: that takes the others back
+            self._ear.hear(
+                me, parted.held
+            )  # as what a read brings, it starts after a cycle: that takes the others back
             self._finished.extend(parted.back)
             for taken in parted.start:
                 self._start(taken)
