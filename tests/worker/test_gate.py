@@ -134,6 +134,31 @@ async def test_progress_that_cannot_be_written_is_told_and_fails_nothing(
         assert await execution.get_result() == 7
 
 
+async def test_what_was_to_be_forgotten_while_the_server_was_away_is_forgotten_later(
+    name: str, url: str, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Proxy(server.socket) as proxy, Shadow(name, url) as here, Shadow(name, proxy.url) as shadows:
+
+        async def written() -> int:
+            return int(await here._link.request(b"HLEN", here.store.keys["progress"]))
+
+        async def first(progress: Progress = Progress()) -> None:
+            await progress.increment()
+            await until(written)
+            proxy.cut_before_next_request(lambda request: load("progress").sha in request.words)
+
+        async def second(progress: Progress = Progress()) -> None:
+            await until(lambda: "progress not written" in caplog.text)
+            await progress.increment()
+
+        async with Worker(shadows) as worker:
+            await shadows.add(first)()
+            await worker.run_until_finished()
+            await shadows.add(second)()
+            await worker.run_until_finished()
+        assert await written() == 0
+
+
 async def test_progress_is_seen_while_it_runs_and_forgotten_afterwards(name: str, url: str) -> None:
     told, go, ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

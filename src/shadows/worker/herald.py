@@ -33,6 +33,8 @@ class Herald:
         self._name = name
         self.concurrency = concurrency
         self._queues = queues
+        self._tidied = b""
+        """The name of the limit that was looked at last; empty: all were."""
 
     async def announce(self) -> None:
         """Write it once."""
@@ -63,14 +65,11 @@ class Herald:
                 )
 
     async def _tidy(self) -> None:
-        behind = b""
-        while True:
-            behind = await tidy(
-                self._shadow.store,
-                self._link,
-                self._lease.incarnation,
-                behind,
-                stamp=self._shadow.clock.stamp(),
-            )
-            if not behind:
-                return
+        """One bounded step, which goes on where the last one ended: a fleet of many does not look at all limits at once."""
+        self._tidied = await tidy(
+            self._shadow.store,
+            self._link,
+            self._lease.incarnation,
+            self._tidied,
+            stamp=self._shadow.clock.stamp(),
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from redis.exceptions import RedisError
 
@@ -60,22 +60,20 @@ class ProgressBoard:
         try:
             while self._changed:
                 tokens = list(self._changed)[:MOST]
-                notes = [
-                    (token, key, "" if report is None else report.words)
-                    for token in tokens
-                    for key, report in [self._changed.pop(token)]
-                ]
-                await note_progress(
-                    self._shadow.store,
-                    self._link,
-                    self._incarnation(),
-                    notes,
-                    stamp=self._shadow.clock.stamp(),
-                )
+                changed = {token: self._changed.pop(token) for token in tokens}
+                try:
+                    await self._note(changed)
+                except (RedisError, OSError):
+                    self._changed = changed | self._changed  # with the next change
+                    raise
                 await asyncio.sleep(PAUSE)
         except (RedisError, OSError) as error:
-            logger.warning(
-                "progress not written error=%s", error
-            )  # the next change writes all there is to say
+            logger.warning("progress not written error=%s", error)
         finally:
             self._writing = None
+
+    async def _note(self, changed: Mapping[str, tuple[str, ProgressReport | None]]) -> None:
+        notes = [(token, key, report.words if report else "") for token, (key, report) in changed.items()]
+        await note_progress(
+            self._shadow.store, self._link, self._incarnation(), notes, stamp=self._shadow.clock.stamp()
+        )
