@@ -9,6 +9,7 @@ import pytest
 from shadows import Execution, ExecutionState, Shadow, Worker
 from shadows import events as events_module
 from shadows import execution as execution_module
+from shadows.events import Watch
 from shadows.progress import ProgressReport, read_progress
 from shadows.protocol.events import News, read_news
 from tests.support.proxy import Proxy, command
@@ -233,7 +234,7 @@ async def test_a_server_that_refuses_the_subscription_leaves_looking(name: str) 
             rules = (b"on", b">pw", b"~*", b"&*", b"+@all", b"-subscribe")
             await shadows._link.request(b"ACL", b"SETUSER", b"deaf", *rules)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(events_module, "BEGIN_PATIENCE", 0.01)
+            patch.setattr(events_module, "BEGIN_PATIENCE", 3600)  # it is not waited for, as it is refused
             patch.setattr(execution_module, "_FIRST_LOOK", 0.01)
             async with Shadow(name, own.url.replace("unix://", "unix://deaf:pw@")) as shadows:
 
@@ -251,3 +252,13 @@ async def test_a_report_that_nobody_writes_may_be_changed() -> None:
     report = ProgressReport()
     await report.increment()
     assert report.current == 1
+
+
+async def test_one_who_does_not_come_for_his_news_looks_for_himself_in_the_end() -> None:
+    watch = Watch()
+    for n in range(events_module.MOST_NEWS):
+        watch.tell(News("k", f"{n}", "w"))
+    watch.tell(News("k", "one too many", "w"))
+    assert await watch.next(0.01) is None
+    watch.tell(News("k", "later", "w"))
+    assert await watch.next(1) == News("k", "later", "w")

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import batched, compress
 from typing import Any
@@ -76,9 +75,8 @@ class Delivery:
             self._tell_of(telling, ready, execution)
             return execution
 
-    def _tell_of(self, telling: Telling | None, ready: Prepared, execution: Execution[Any]) -> None:
-        if telling is not None:
-            telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
+    def _tell_of(self, telling: Telling, ready: Prepared, execution: Execution[Any]) -> None:
+        telling.answered(ready.item.mode, scheduled=execution.disposition is Disposition.SCHEDULED)
 
     def _told_of(self, ready: Prepared) -> Telling:
         return self._meter.sending(ready.plan.name, ready.item.queue, ready.item.key)
@@ -120,9 +118,11 @@ class Delivery:
             )
             raise
         finally:
-            for _, reply, _ in handed:
+            for _, reply, telling in handed:  # what an error has left without an answer
                 if reply is not None:
                     reply.cancel()
+                if telling is not None:
+                    telling.ended(None)
         return executions
 
     async def _hand_over(self, batcher: Batcher, chunk: Sequence[Prepared]) -> "list[_Handed]":
@@ -155,17 +155,18 @@ class Delivery:
             if reply is None:
                 executions.append(self._struck(ready))
                 continue
-            with telling or nullcontext():
-                error = reply.exception()
-                if isinstance(error, Unreplicated):
-                    error = await self._unreplicated(ready, error)
-                    executions.append(error.execution)
-                elif error is None:
-                    executions.append(await self._accepted(ready, reply.result()))
-                if error is not None:
-                    errors.append(error)
+            error = reply.exception()
+            if isinstance(error, Unreplicated):
+                error = await self._unreplicated(ready, error)
+                executions.append(error.execution)
+            elif error is None:
+                executions.append(await self._accepted(ready, reply.result()))
+            if error is not None:
+                errors.append(error)
+            if telling is not None:
                 if error is None or isinstance(error, NotReplicated):
                     self._tell_of(telling, ready, executions[-1])
+                telling.ended(error)
         if errors:
             raise errors[0]
 

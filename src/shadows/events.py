@@ -18,6 +18,8 @@ logger = logging.getLogger("shadows.client")
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
 BEGIN_PATIENCE = 5.0
 """Seconds to wait for the subscription; whoever waits looks by himself now and then anyway."""
+MOST_NEWS = 1000
+"""How much is kept for one who does not come for it."""
 AGES_MS = 10 * 365 * 24 * 3600 * 1000
 """For how long news are asked for on a clock that is moved by hand."""
 
@@ -27,6 +29,12 @@ class Watch:
 
     def __init__(self) -> None:
         self.news: asyncio.Queue[News | None] = asyncio.Queue()
+
+    def tell(self, news: News | None) -> None:
+        """Have something to tell; one who does not come for it has to look for himself in the end."""
+        if self.news.qsize() >= MOST_NEWS:
+            self.news, news = asyncio.Queue(), None
+        self.news.put_nowait(news)
 
     async def next(self, patience: float) -> News | None:
         """What happened next; None where nothing did for so many seconds, or some of it may have been missed."""
@@ -46,6 +54,9 @@ class Events:
         self._mouth = Link(store.address)
         self._watches: dict[str, list[Watch]] = {}
         self._begun = asyncio.Event()
+        """Set while nothing is missed."""
+        self._tried = asyncio.Event()
+        """Set once it is known whether anything will be heard: nobody waits again for what was refused."""
         self._duties: list[asyncio.Task[None]] = []
         self._attended = float("-inf")
 
@@ -59,7 +70,7 @@ class Events:
                 self._duties = [asyncio.create_task(self._listen()), asyncio.create_task(self._renew())]
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEGIN_PATIENCE):
-                    await self._begun.wait()
+                    await self._tried.wait()
             await self._attend()
             yield watch
         finally:
@@ -86,19 +97,21 @@ class Events:
                     pause = FIRST_PAUSE
                     for one in news:
                         for watch in self._watches.get(one.key, ()):
-                            watch.news.put_nowait(one)
+                            watch.tell(one)
             except (RedisError, OSError) as error:
                 logger.debug("no news from the server error=%s", error)
                 self._begun.clear()
+                self._tried.set()
             await asyncio.sleep(jittered(pause))
             pause = min(pause * 2, LAST_PAUSE)
 
     def _heard_first(self) -> None:
         """From here on nothing is missed; what was before, everybody has to look for."""
         self._begun.set()
+        self._tried.set()
         for watches in self._watches.values():
             for watch in watches:
-                watch.news.put_nowait(None)
+                watch.tell(None)
 
     async def _renew(self) -> None:
         while True:

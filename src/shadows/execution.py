@@ -225,6 +225,7 @@ class Execution[R]:
             ExecutionCancelled: it was cancelled, or had expired.
             ResultUnavailable: it ended, and its record is gone or holds no result that could be encoded.
             TimeoutError: it has not ended in time; it goes on.
+            ServerUnreachable: no answer; waiting again is harmless.
             ValueError: both a timeout and a deadline, or a deadline without a timezone.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout

@@ -11,8 +11,9 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from redis.asyncio import Redis
 
-from shadows import CurrentShadow, Logged, Retry, Shadow, Worker
+from shadows import CurrentShadow, Logged, NotAccepted, Retry, Shadow, Worker
 from shadows.payload.call import decode_call
 from shadows.protocol.execution import split_blob
 from shadows.testing import ControlledClock
@@ -284,3 +285,26 @@ async def test_tracing_that_fails_fails_nothing_else(
         await finish(shadows)
     assert ran == ["ran"]
     assert "error=the exporter is broken" in caplog.text
+
+
+async def test_of_calls_that_are_sent_together_each_has_a_span_and_its_own_end(
+    shadows: Shadow, exporter: InMemorySpanExporter, redis: Redis
+) -> None:
+    broken = shadows.store.keys.ready("broken")
+    await shadows.add(greet, queue="broken", key="first")("Jane")
+    await shadows.clear()
+    exporter.clear()
+    await redis.delete(broken.decode())
+    await redis.set(broken.decode(), "no queue")
+    calls = [shadows.call(greet, key=f"{n}", queue="broken" if n == 1 else None)("Jane") for n in range(5)]
+    with pytest.raises(NotAccepted):
+        await shadows.add_many(calls, chunk_size=2)
+    await redis.delete(broken.decode())
+    sent = {str(attributes(span)["shadows.key"]): span for span in spans(exporter, SpanKind.PRODUCER)}
+    assert {key: span.status.status_code for key, span in sent.items() if key in "01"} == {
+        "0": StatusCode.UNSET,
+        "1": StatusCode.ERROR,
+    }
+    assert all(span.end_time for span in sent.values())
+    assert set(sent) == {"0", "1", "2", "3"}, "the last was never handed over"
+    await shadows.clear()

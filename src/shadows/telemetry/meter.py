@@ -107,8 +107,13 @@ class Telling:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._span is not None:
-            self._span.ended(error)
+        self.ended(error)
+
+    def ended(self, error: BaseException | None) -> None:
+        """It is on its way no more: with the error that it ended with, or None; what is said first holds."""
+        span, self._span = self._span, None
+        if span is not None:
+            span.ended(error)
 
 
 class Running:
