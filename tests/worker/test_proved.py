@@ -339,7 +339,7 @@ class TestUntilFinished:
     async def test_a_server_that_is_away_as_the_end_is_looked_for_is_waited_for(
         self, shadows: Shadow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def away(_: object) -> int:
+        async def away(*_: object) -> int:
             monkeypatch.undo()
             raise ServerUnreachable("gone for a moment")
 

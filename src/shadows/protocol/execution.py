@@ -88,6 +88,14 @@ async def standing(store: Store, link: Link, keys: Sequence[str]) -> set[str]:
     return {key for key, mark in zip(keys, marks, strict=True) if mark is not None}
 
 
+async def scheduled(store: Store, link: Link, keys: Sequence[str]) -> int:
+    """How many of the keys belong to executions that wait for their instant."""
+    if not keys:
+        return 0
+    marks = await link.request(b"HMGET", store.keys["live"], *keys)
+    return sum(mark == b"~due" for mark in marks)
+
+
 async def unfinished_tasks(store: Store, link: Link) -> int:
     """How many executions are unfinished."""
     count: int = await link.request(b"HLEN", store.keys["live"])

@@ -10,7 +10,8 @@ import logging
 
 from shadows.clock import as_datetime
 from shadows.execution import ExecutionState
-from shadows.protocol.execution import Stand
+from shadows.protocol.connection import Link
+from shadows.protocol.execution import Stand, scheduled
 from shadows.shadow import Shadow
 from shadows.tasks.plan import Plan
 
@@ -49,12 +50,12 @@ class Automatic:
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                     logger.warning("chain not looked at task=%s error=%s", plan.name, error)
 
-    async def resting(self, quota: Quota | None) -> int:
+    async def resting(self, link: Link, quota: Quota | None) -> int:
         """How many chains wait for a later instant; without those whose runs are counted, which are to run out."""
         names = [
             plan.name for plan in self._plans() if quota is None or not quota.limits(plan.name, plan.name)
         ]
-        return sum([(await self._shadow.find(name)).stand is Stand.SCHEDULED for name in names])
+        return await scheduled(self._shadow.store, link, names)
 
     def _plans(self) -> list[Plan]:
         return [plan for plan in self._shadow.plans() if plan.automatic]

@@ -430,7 +430,7 @@ class Worker:
     async def _all_done(self, cycled: Cycled) -> bool:
         if not cycled.unfinished:
             return True
-        resting = await self._automatic.resting(self._opened()[1].quota)
+        resting = await self._automatic.resting(self._link, self._opened()[1].quota)
         unfinished = cycled.unfinished - resting
         if not unfinished:  # and nothing came while we looked
             return await unfinished_tasks(self.shadow.store, self._link) == resting
