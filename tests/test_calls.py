@@ -24,7 +24,7 @@ from shadows import (
     Worker,
 )
 from shadows.payload.call import decode_call
-from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.blob import split_blob
 from shadows.testing import ControlledClock
 from tests.support.proxy import Proxy, command
 from tests.support.servers import running
@@ -347,7 +347,7 @@ class TestUniqueFor:
         await shadows.add_many([shadows.call(note, LATER, "c", unique_for=span)(1)])
         await shadows.add_many([TaskCall(note, (1,), {}, "d", LATER, unique_for=span)])
         await shadows.add(note, LATER, "e")(1)
-        assert [unique_ms((await shadows.find(key)).blob) for key in "abcde"] == [2, 2, 2, 2, 0]
+        assert [split_blob((await shadows.find(key)).blob).unique_ms for key in "abcde"] == [2, 2, 2, 2, 0]
 
     @pytest.mark.parametrize("span", [timedelta(0), timedelta(seconds=-1), timedelta(days=4000)])
     async def test_a_span_that_makes_no_sense_is_refused(self, shadows: Shadow, span: timedelta) -> None:
@@ -357,7 +357,7 @@ class TestUniqueFor:
 
 class TestExpires:
     async def expiry(self, shadows: Shadow, key: str) -> datetime | None:
-        _, _, data = split_blob((await shadows.find(key)).blob)
+        _, _, _, data = split_blob((await shadows.find(key)).blob)
         us = decode_call(data).expires_us
         return (
             datetime.fromtimestamp(us // 1_000_000, UTC) + timedelta(microseconds=us % 1_000_000)

@@ -17,7 +17,7 @@ from shadows import (
 )
 from shadows.payload.call import Call, decode_call, encode_arguments, encode_call
 from shadows.payload.outcomes import Record, encode_record
-from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.blob import split_blob
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -283,8 +283,8 @@ class TestRequeue:
         execution = await shadows.requeue("i")
         assert execution.args == (1,)
         blob = (await shadows.find("k")).blob
-        attempt, deliveries, data = split_blob(blob)
-        assert (attempt, deliveries, unique_ms(blob)) == (1, 0, 5000)
+        attempt, deliveries, unique, data = split_blob(blob)
+        assert (attempt, deliveries, unique) == (1, 0, 5000)
         assert decode_call(data) == Call("fickle", encode_arguments((1,), {}), 5, headers={"a": "b"})
         await shadows.clear()
 

@@ -628,7 +628,7 @@ class TestRunning:
 async def turned_away(shadows: Shadow, n: int) -> None:
     """A stricken execution that waits, as one added by a client that did not know of the strike."""
     item = prepare(shadows.tasks.add(send), (n,), {}, 0, None, f"late-{n}", "default").item
-    await shadows._check_open().submit(item)  # pyright: ignore[reportPrivateUsage]
+    await shadows._check_open().post(item)  # pyright: ignore[reportPrivateUsage]
 
 
 async def dead_has(dead: Dead, key: str) -> bool:

@@ -16,7 +16,8 @@ from shadows.payload.failures import revive
 from shadows.payload.outcomes import Record, decode_record
 from shadows.payload.values import decode_value
 from shadows.progress import ProgressReport, read_progress
-from shadows.protocol.execution import Found, Stand, split_blob
+from shadows.protocol.blob import split_blob
+from shadows.protocol.execution import Found, Stand
 from shadows.tasks.plan import Plan
 
 
@@ -323,7 +324,7 @@ class Execution[R]:
         if found.stand is Stand.RUNNING:
             self.progress = read_progress(found.progress)
         try:
-            self.attempt, _, call_data = split_blob(found.blob)
+            self.attempt, _, _, call_data = split_blob(found.blob)
             call = decode_call(call_data)
         except (ValueError, PayloadError):
             return

@@ -11,7 +11,8 @@ from shadows.execution import Execution
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.payload.outcomes import decode_record
 from shadows.protocol import letters as protocol
-from shadows.protocol.execution import Found, Stand, split_blob, unique_ms
+from shadows.protocol.blob import keeping, split_blob
+from shadows.protocol.execution import Found, Stand
 from shadows.protocol.letters import Letter, Requeued
 from shadows.view import View
 
@@ -87,7 +88,7 @@ async def discard(view: View, id_: str) -> bool:
 def _call(blob: bytes) -> tuple[int, Call] | None:
     """The attempt and the call of a blob; None where it cannot be read."""
     try:
-        attempt, _, data = split_blob(blob)
+        attempt, _, _, data = split_blob(blob)
         return attempt, decode_call(data)
     except (ValueError, PayloadError):
         return None
@@ -98,10 +99,8 @@ def _afresh(blob: bytes) -> bytes:
     read = _call(blob)
     if read is None:
         return b""
-    unique = unique_ms(blob)
-    return (b"u%d/" % unique if unique else b"") + encode_call(
-        replace(read[1], unknown_since_us=0, expires_us=0, begun=False)
-    )
+    afresh = replace(read[1], unknown_since_us=0, expires_us=0, begun=False)
+    return keeping(encode_call(afresh), split_blob(blob).unique_ms)
 
 
 def _shown(view: View, letter: Letter) -> DeadLetter:

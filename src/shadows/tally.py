@@ -8,7 +8,7 @@ from shadows.clock import as_datetime
 from shadows.errors import PayloadError
 from shadows.payload.call import decode_call
 from shadows.payload.heads import function_name
-from shadows.protocol.execution import split_blob
+from shadows.protocol.blob import split_blob
 from shadows.protocol.look import MOST_ITEMS, Ask, Depth, Kind, Standing, Totals, look
 from shadows.view import Listing, View, read_page
 
@@ -113,7 +113,7 @@ def _facts(item: Standing) -> tuple[str, datetime]:
     """The name of its task, and when it is to run."""
     placed = as_datetime(item.instant_ms * 1000)
     try:
-        attempt, _, data = split_blob(item.blob)
+        attempt, _, _, data = split_blob(item.blob)
     except ValueError:
         return UNREADABLE, placed
     try:

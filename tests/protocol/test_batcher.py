@@ -24,6 +24,11 @@ def item(key: str, queue: str = "default", call: bytes = b"x", mode: Mode = Mode
     return Item(key, queue, 0, call, mode)
 
 
+async def submit(batcher: Batcher, item: Item) -> Answer:
+    """Have one call accepted, and wait for it."""
+    return await batcher.post(item)
+
+
 @asynccontextmanager
 async def sending(bench: Bench, proxy: Proxy, patience: float = 5) -> AsyncGenerator[Batcher]:
     """A batcher at work, through the proxy."""
@@ -50,22 +55,22 @@ def requests(proxy: Proxy) -> list[int]:
 
 async def warm(batcher: Batcher, proxy: Proxy) -> None:
     """Let it enrol its queue and load its script."""
-    await batcher.submit(item("first"))
+    await submit(batcher, item("first"))
     proxy.forget()
 
 
 async def test_each_caller_gets_his_own_answer(bench: Bench, proxy: Proxy) -> None:
     async with sending(bench, proxy) as batcher:
-        answers = await asyncio.gather(*map(batcher.submit, [item("a"), item("a"), item("b")]))
+        answers = await asyncio.gather(*map(batcher.post, [item("a"), item("a"), item("b")]))
         assert answers == [Answer.ACCEPTED, Answer.EXISTS, Answer.ACCEPTED]
-        assert await batcher.submit(item("a", mode=Mode.REPLACE)) is Answer.ACCEPTED
+        assert await submit(batcher, item("a", mode=Mode.REPLACE)) is Answer.ACCEPTED
     assert sorted(bench.ask("HKEYS", "live")) == ["a", "b"]
 
 
 async def test_calls_of_one_turn_of_the_loop_are_one_request(bench: Bench, proxy: Proxy) -> None:
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
-        await asyncio.gather(*[batcher.submit(item(f"k{number}")) for number in range(50)])
+        await asyncio.gather(*[submit(batcher, item(f"k{number}")) for number in range(50)])
     assert requests(proxy) == [50]
     assert proxy.commands == ["EVALSHA"]
 
@@ -74,9 +79,9 @@ async def test_what_is_added_while_a_request_is_on_its_way_travels_next(bench: B
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
         proxy.hang_replies()
-        first = asyncio.create_task(batcher.submit(item("a")))
+        first = asyncio.create_task(submit(batcher, item("a")))
         await until(lambda: proxy.requests)
-        rest = [asyncio.create_task(batcher.submit(item(key))) for key in "bcd"]
+        rest = [asyncio.create_task(submit(batcher, item(key))) for key in "bcd"]
         await until(lambda: len(batcher._queue) == 3)
         proxy.resume()
         await asyncio.gather(first, *rest)
@@ -86,7 +91,7 @@ async def test_what_is_added_while_a_request_is_on_its_way_travels_next(bench: B
 async def test_a_request_carries_no_more_calls_than_a_script_may_take(bench: Bench, proxy: Proxy) -> None:
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
-        await asyncio.gather(*[batcher.submit(item(f"k{number}")) for number in range(450)])
+        await asyncio.gather(*[submit(batcher, item(f"k{number}")) for number in range(450)])
     assert requests(proxy) == [200, 200, 50]
 
 
@@ -97,7 +102,7 @@ async def test_a_request_carries_no_more_bytes_than_wanted_but_always_one_call(
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
         calls = [b"x" * size for size in (4, 6, 1, 30, 5, 5, 1)]
-        await asyncio.gather(*[batcher.submit(item(f"k{n}", call=call)) for n, call in enumerate(calls)])
+        await asyncio.gather(*[submit(batcher, item(f"k{n}", call=call)) for n, call in enumerate(calls)])
     assert requests(proxy) == [2, 1, 1, 2, 1]
 
 
@@ -105,9 +110,9 @@ async def test_a_cancelled_caller_takes_his_call_out_while_it_is_unsent(bench: B
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
         proxy.hang_replies()
-        sent = asyncio.create_task(batcher.submit(item("sent")))
+        sent = asyncio.create_task(submit(batcher, item("sent")))
         await until(lambda: proxy.requests)
-        unsent, other = [asyncio.create_task(batcher.submit(item(key))) for key in ("unsent", "other")]
+        unsent, other = [asyncio.create_task(submit(batcher, item(key))) for key in ("unsent", "other")]
         await asyncio.sleep(0)
         sent.cancel()
         unsent.cancel()
@@ -122,11 +127,11 @@ async def test_a_cancelled_caller_takes_his_call_out_while_it_is_unsent(bench: B
 async def test_where_all_callers_are_gone_nothing_is_sent(bench: Bench, proxy: Proxy) -> None:
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
-        caller = asyncio.create_task(batcher.submit(item("a")))
+        caller = asyncio.create_task(submit(batcher, item("a")))
         await asyncio.sleep(0)
         caller.cancel()
         await until(lambda: not batcher._queue)
-        assert await batcher.submit(item("b")) is Answer.ACCEPTED
+        assert await submit(batcher, item("b")) is Answer.ACCEPTED
     assert requests(proxy) == [1]
 
 
@@ -135,7 +140,7 @@ async def test_a_request_is_sent_again_and_counts_once(bench: Bench, proxy: Prox
     async with sending(bench, proxy) as batcher:
         await warm(batcher, proxy)
         struck: asyncio.Event = getattr(proxy, fault)(command("EVALSHA"))
-        answers = await asyncio.gather(*[batcher.submit(item(key)) for key in "aab"])
+        answers = await asyncio.gather(*[submit(batcher, item(key)) for key in "aab"])
         assert struck.is_set()
     assert answers == [Answer.ACCEPTED, Answer.EXISTS, Answer.ACCEPTED]
     assert requests(proxy) == [3, 3]
@@ -147,7 +152,7 @@ async def test_a_queue_is_enrolled_before_its_first_call_however_often_that_take
 ) -> None:
     async with sending(bench, proxy) as batcher:
         proxy.cut_before_next_request(command("EVALSHA"))
-        assert await batcher.submit(item("a", "mail")) is Answer.ACCEPTED
+        assert await submit(batcher, item("a", "mail")) is Answer.ACCEPTED
     assert sorted(bench.ask("SMEMBERS", "queues")) == ["default", "mail"]
 
 
@@ -157,8 +162,8 @@ async def test_patience_ends_with_an_error_that_holds_the_key(bench: Bench, prox
         port, proxy.upstream = proxy.port, ("127.0.0.1", 1)
         proxy.cut_all()
         before = batcher._batch
-        gone = asyncio.create_task(batcher.submit(item("gone")))
-        told = asyncio.create_task(batcher.submit(item("a")))
+        gone = asyncio.create_task(submit(batcher, item("gone")))
+        told = asyncio.create_task(submit(batcher, item("a")))
         await until(lambda: batcher._batch > before)
         gone.cancel()
         with pytest.raises(
@@ -168,7 +173,7 @@ async def test_patience_ends_with_an_error_that_holds_the_key(bench: Bench, prox
         assert isinstance(caught.value.__cause__, ServerUnreachable)
         proxy.upstream = bench_socket(bench)
         assert port == proxy.port
-        assert await batcher.submit(item("b")) is Answer.ACCEPTED
+        assert await submit(batcher, item("b")) is Answer.ACCEPTED
 
 
 def bench_socket(bench: Bench) -> Path:
@@ -183,9 +188,9 @@ async def test_a_full_server_is_an_overload(bench: Bench, proxy: Proxy) -> None:
                 with pytest.raises(
                     Overloaded, match=r"the server refuses writes .*'a' was not accepted"
                 ) as caught:
-                    await batcher.submit(item("a", queue))
+                    await submit(batcher, item("a", queue))
                 assert isinstance(caught.value.__cause__, ResponseError)
-        assert await batcher.submit(item("a")) is Answer.ACCEPTED
+        assert await submit(batcher, item("a")) is Answer.ACCEPTED
 
 
 async def test_a_queue_that_is_something_else_is_told_to_its_caller_alone(bench: Bench, proxy: Proxy) -> None:
@@ -194,7 +199,7 @@ async def test_a_queue_that_is_something_else_is_told_to_its_caller_alone(bench:
         bench.ask("DEL", "ready:broken")
         bench.ask("SET", "ready:broken", "x")
         bad, good = await asyncio.gather(
-            batcher.submit(item("a", "broken")), batcher.submit(item("b")), return_exceptions=True
+            submit(batcher, item("a", "broken")), submit(batcher, item("b")), return_exceptions=True
         )
     assert isinstance(bad, NotAccepted)
     assert f"remove '{{{bench.store.keys.name}}}:ready:broken' from the server" in str(bad)
@@ -204,7 +209,7 @@ async def test_a_queue_that_is_something_else_is_told_to_its_caller_alone(bench:
 async def test_what_cannot_be_read_is_told_to_every_caller(bench: Bench, proxy: Proxy) -> None:
     bench.ask("HSET", "meta", "least", 9)
     async with sending(bench, proxy) as batcher:
-        answers = await asyncio.gather(*[batcher.submit(item(key)) for key in "ab"], return_exceptions=True)
+        answers = await asyncio.gather(*[submit(batcher, item(key)) for key in "ab"], return_exceptions=True)
     assert [type(answer) for answer in answers] == [ServerUnsupported] * 2
 
 
@@ -245,9 +250,9 @@ async def test_other_errors_are_told_at_once(
     async with sending(bench, proxy) as batcher:
         monkeypatch.setattr(module, "schedule", answering(error))
         with pytest.raises(becomes) as caught:
-            await batcher.submit(item("a"))
+            await submit(batcher, item("a"))
         assert caught.type is becomes
-        assert await batcher.submit(item("a")) is Answer.ACCEPTED
+        assert await submit(batcher, item("a")) is Answer.ACCEPTED
 
 
 async def test_what_passes_by_itself_is_waited_for(
@@ -256,7 +261,7 @@ async def test_what_passes_by_itself_is_waited_for(
     async with sending(bench, proxy) as batcher:
         errors = TryAgainError("x"), ResponseError("BUSY x"), NoScriptError("x")
         monkeypatch.setattr(module, "schedule", answering(*errors))
-        assert await batcher.submit(item("a")) is Answer.ACCEPTED
+        assert await submit(batcher, item("a")) is Answer.ACCEPTED
 
 
 async def test_a_server_that_was_made_a_replica_is_looked_for_once_more(
@@ -265,10 +270,10 @@ async def test_a_server_that_was_made_a_replica_is_looked_for_once_more(
     replica = ReadOnlyError("You can't write against a read only replica.")
     async with sending(bench, proxy) as batcher:
         monkeypatch.setattr(module, "schedule", answering(replica))
-        assert await batcher.submit(item("a")) is Answer.ACCEPTED
+        assert await submit(batcher, item("a")) is Answer.ACCEPTED
         monkeypatch.setattr(module, "schedule", answering(replica, replica))
         with pytest.raises(Overloaded):
-            await batcher.submit(item("a"))
+            await submit(batcher, item("a"))
 
 
 async def test_the_server_is_asked_to_remember_a_producer_once_in_a_while(
@@ -277,9 +282,9 @@ async def test_the_server_is_asked_to_remember_a_producer_once_in_a_while(
     monkeypatch.setattr(module, "PRODUCER_MEMORY_MS", 200)
     async with sending(bench, proxy) as batcher:
         for _ in range(2):
-            await batcher.submit(item("a"))
+            await submit(batcher, item("a"))
         batcher._remember_until = 0.0
-        await batcher.submit(item("a"))
+        await submit(batcher, item("a"))
     sha = load("schedule").sha
     found = [
         request.words for request in proxy.requests if len(request.words) > 1 and request.words[1] == sha
@@ -290,11 +295,11 @@ async def test_the_server_is_asked_to_remember_a_producer_once_in_a_while(
 
 async def test_closing_sends_what_is_left(bench: Bench, proxy: Proxy) -> None:
     async with sending(bench, proxy) as batcher:
-        callers = [asyncio.create_task(batcher.submit(item(key))) for key in "abc"]
+        callers = [asyncio.create_task(submit(batcher, item(key))) for key in "abc"]
         await asyncio.sleep(0)
     assert [await caller for caller in callers] == [Answer.ACCEPTED] * 3
     with pytest.raises(ServerUnreachable, match=r"the client is closed.*'d'"):
-        await batcher.submit(item("d"))
+        await submit(batcher, item("d"))
 
 
 async def test_nobody_waits_for_a_batcher_that_was_ended(bench: Bench, proxy: Proxy) -> None:
@@ -304,9 +309,9 @@ async def test_nobody_waits_for_a_batcher_that_was_ended(bench: Bench, proxy: Pr
     running = asyncio.create_task(batcher.run())
     await warm(batcher, proxy)
     proxy.hang_replies()
-    flying = asyncio.create_task(batcher.submit(item("flying")))
+    flying = asyncio.create_task(submit(batcher, item("flying")))
     await until(lambda: proxy.requests)
-    queued = asyncio.create_task(batcher.submit(item("queued")))
+    queued = asyncio.create_task(submit(batcher, item("queued")))
     await asyncio.sleep(0)
     running.cancel()
     answers = await asyncio.gather(running, flying, queued, return_exceptions=True)

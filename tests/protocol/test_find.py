@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shadows.protocol.acquire import Claim, Need
-from shadows.protocol.execution import Found, Stand, split_blob
+from shadows.protocol.execution import Found, Stand
 from shadows.protocol.outcomes import completed
 from tests.protocol.bench import Bench
 
@@ -74,7 +74,3 @@ def test_a_broken_queue_or_a_lost_group_is_no_error(bench: Bench) -> None:
     bench.ask("DEL", "ready:default")
     bench.ask("SET", "ready:default", "x")
     assert seen(bench, "a") == Found(Stand.QUEUED, "default", blob=b"")
-
-
-def test_a_blob_is_an_attempt_deliveries_and_a_call() -> None:
-    assert split_blob(b"3/1/call/with/strokes") == (3, 1, b"call/with/strokes")

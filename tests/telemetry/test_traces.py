@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from shadows import CurrentShadow, Logged, NotAccepted, Retry, Shadow, Worker
 from shadows.payload.call import decode_call
-from shadows.protocol.execution import split_blob
+from shadows.protocol.blob import split_blob
 from shadows.testing import ControlledClock
 
 
@@ -45,7 +45,7 @@ def attributes(span: ReadableSpan) -> dict[str, object]:
 
 async def headers(shadows: Shadow, key: str) -> dict[str, str] | None:
     """What travels with a call."""
-    return decode_call(split_blob((await shadows.find(key)).blob)[2]).headers
+    return decode_call(split_blob((await shadows.find(key)).blob).call).headers
 
 
 async def greet(name: str) -> None: ...

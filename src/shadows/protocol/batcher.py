@@ -25,8 +25,6 @@ MOST_BYTES = 4 * 1024 * 1024
 PATIENCE = 15.0
 """Seconds for which a batch is sent again before its callers are told."""
 LONGEST_PAUSE = 1.0
-
-
 REPLICAS_PATIENCE_MS = 5000
 """For how long replicas may take to have what was accepted."""
 
@@ -75,10 +73,6 @@ class Batcher:
         self._wanted = asyncio.Event()
         self._closing = False
         self._ended = False
-
-    async def submit(self, item: Item) -> Answer:
-        """Have one call accepted, and wait for it; as `post`."""
-        return await self.post(item)
 
     def post(self, item: Item) -> asyncio.Future[Answer]:
         """Have one call accepted: it travels with all others that are posted before the next request.
@@ -183,17 +177,14 @@ class Batcher:
                 )
                 if self._durable:  # what else fails here is sent again: it may have another server then
                     self._reached = await replicated(self._link, self._durable, REPLICAS_PATIENCE_MS)
-            except (
-                LateBatch
-            ):  # the server forgot us and remembers somebody else of our name: not in this universe
+            except LateBatch:  # somebody else of our name was here: not in this universe
                 raise ShadowError("a newer batch of this producer was accepted first") from None
             except (ServerUnreachable, ResponseError) as error:
                 failure, pause = classify(error), backoff.pause()
                 again = failure in (Failure.TRANSIENT, Failure.RELOAD)
                 if failure is Failure.REFUSED and needs_another_socket(error) and not moved:
-                    again = moved = (
-                        True  # the server was made a replica: another socket may lead to its successor
-                    )
+                    # The server was made a replica: another socket may lead to its successor.
+                    again = moved = True
                 if not again or time.monotonic() + pause > deadline:
                     raise
                 await asyncio.sleep(pause)

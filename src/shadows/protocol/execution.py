@@ -100,21 +100,3 @@ async def unfinished_tasks(store: Store, link: Link) -> int:
     """How many executions are unfinished."""
     count: int = await link.request(b"HLEN", store.keys["live"])
     return count
-
-
-def split_blob(blob: bytes) -> tuple[int, int, bytes]:
-    """The attempt, the deliveries and the call of what a stream or the parked calls hold, without `unique_for`.
-
-    Raises:
-        ValueError: it is not of that shape.
-    """
-    attempt, deliveries, call = blob.split(b"/", 2)
-    if call.startswith(b"u"):
-        call = call[call.index(b"/") + 1 :]
-    return int(attempt), int(deliveries), call
-
-
-def unique_ms(blob: bytes) -> int:
-    """For how long the key of what a stream holds stays taken after its end."""
-    _, _, call = blob.split(b"/", 2)
-    return int(call[1 : call.index(b"/")]) if call.startswith(b"u") else 0

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .blob import keeping
 from .connection import Argument, Link
 from .scripts import load
 from .store import Store
@@ -47,7 +48,7 @@ class Item:
     @property
     def body(self) -> bytes:
         """The call as it is stored."""
-        return b"u%d/%b" % (self.unique_ms, self.call) if self.unique_ms else self.call
+        return keeping(self.call, self.unique_ms)
 
 
 class LateBatch(Exception):

@@ -27,7 +27,7 @@ from shadows.payload.call import Call, decode_call, encode_call
 from shadows.payload.failures import Failure, describe_failure
 from shadows.payload.outcomes import Record, encode_record, encode_result
 from shadows.protocol.acquire import Admission
-from shadows.protocol.execution import split_blob, unique_ms
+from shadows.protocol.blob import keeping, split_blob
 from shadows.protocol.failures import Backoff
 from shadows.protocol.outcomes import (
     Kind,
@@ -132,9 +132,7 @@ class Runner:
         if not taken.readable:
             raise Over(dead("undecodable"))
         try:
-            job.attempt, job.deliveries, data = split_blob(taken.blob)
-            if taken.blob.count(b"/", 0, len(taken.blob) - len(data)) > 2:
-                job.unique_ms = unique_ms(taken.blob)
+            job.attempt, job.deliveries, job.unique_ms, data = split_blob(taken.blob)
             job.known = job.call = decode_call(data)
         except (ValueError, PayloadError) as error:
             logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
@@ -450,7 +448,7 @@ def _begun(job: Job, released: Outcome) -> Outcome:
 def _keep_unique(outcome: Outcome, ms: int) -> Outcome:
     """The key stays taken for as long after the end as was wished, and what runs next keeps the wish."""
     if outcome.kind in _CARRYING:
-        return replace(outcome, data=b"u%d/%b" % (ms, outcome.data)) if outcome.data else outcome
+        return replace(outcome, data=keeping(outcome.data, ms)) if outcome.data else outcome
     if refused := outcome.refused:
         outcome = replace(outcome, refused=lambda: replace(refused(), instant_ms=ms))
     return outcome if outcome.kind is Kind.RETRY else replace(outcome, instant_ms=ms)

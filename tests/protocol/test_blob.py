@@ -1,0 +1,20 @@
+"""What stands for a task: written and read in one place."""
+
+import pytest
+
+from shadows.protocol.blob import Blob, keeping, split_blob
+
+
+def test_a_blob_is_an_attempt_deliveries_and_a_call() -> None:
+    assert split_blob(b"3/1/call/with/strokes") == Blob(3, 1, 0, b"call/with/strokes")
+
+
+def test_for_how_long_a_key_stays_taken_stands_before_the_call() -> None:
+    assert keeping(b"call/u", 0) == b"call/u"
+    assert split_blob(b"3/1/" + keeping(b"call/u", 50)) == Blob(3, 1, 50, b"call/u")
+
+
+@pytest.mark.parametrize("blob", [b"", b"1/2", b"x/0/c", b"1/x/c", b"1/0/ux/c", b"1/0/u/c"])
+def test_anything_else_is_refused(blob: bytes) -> None:
+    with pytest.raises(ValueError, match=r"invalid literal|not enough values"):
+        split_blob(blob)
