@@ -13,7 +13,7 @@ __all__ = ["fail", "sleep", "standard_tasks", "trace"]
 
 
 def __getattr__(name: str) -> object:
-    # Looked up when asked for: the built-in tasks are injected with the client and the worker, which need this package.
+    # Looked up when asked for: what the built-in tasks ask for needs modules of this package.
     if name in __all__:
         from . import builtin
 

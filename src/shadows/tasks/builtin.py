@@ -1,25 +1,25 @@
-"""The built-in tasks, which every worker knows: to see that a system works without a task of one's own."""
+"""The built-in tasks, which every worker knows: to see that a system works without a task of one's own.
+
+What is injected has no types here: the client and the worker know these tasks, and so stand above them.
+"""
 
 # ruff: noqa: B008 - what is injected is asked for by a parameter's default
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from shadows.dependencies import CurrentExecution, CurrentShadow, CurrentWorker, Retry, TaskLogger
-from shadows.execution import Execution
-from shadows.shadow import Shadow
-from shadows.worker import Worker
+from shadows.clock import as_datetime
+from shadows.dependencies import CurrentExecution, CurrentShadow, Retry, TaskLogger
 
 
 async def trace(
     message: str,
     logger: "logging.LoggerAdapter[logging.Logger]" = TaskLogger(),
-    shadows: Shadow = CurrentShadow(),
-    worker: Worker = CurrentWorker(),
-    execution: Execution[Any] = CurrentExecution(),
+    shadows: Any = CurrentShadow(),
+    execution: Any = CurrentExecution(),
 ) -> None:
     """Log a message, and how long it took from the instant the task was due until it ran here."""
     logger.info(
@@ -27,16 +27,15 @@ async def trace(
         message,
         execution.key,
         shadows.name,
-        worker.name,
+        execution.worker,
         _since(shadows, execution),
     )
 
 
 async def fail(
     message: str,
-    shadows: Shadow = CurrentShadow(),
-    worker: Worker = CurrentWorker(),
-    execution: Execution[Any] = CurrentExecution(),
+    shadows: Any = CurrentShadow(),
+    execution: Any = CurrentExecution(),
     retry: Retry = Retry(attempts=2),
 ) -> None:
     """Fail, twice, with a message: to see that somebody is told.
@@ -46,7 +45,7 @@ async def fail(
     """
     raise RuntimeError(
         f"{message} (attempt {retry.attempt} of {retry.attempts}, key={execution.key}, shadow={shadows.name}, "
-        f"worker={worker.name}, waited={_since(shadows, execution)})"
+        f"worker={execution.worker}, waited={_since(shadows, execution)})"
     )
 
 
@@ -56,8 +55,8 @@ async def sleep(seconds: float, logger: "logging.LoggerAdapter[logging.Logger]" 
     await asyncio.sleep(seconds)
 
 
-def _since(shadows: Shadow, execution: Execution[Any]) -> timedelta:
-    now = datetime.fromtimestamp(shadows.clock.now_us() / 1_000_000, UTC)
+def _since(shadows: Any, execution: Any) -> timedelta:
+    now = as_datetime(shadows.clock.now_us())
     return now - (execution.when or now)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from shadows.errors import InvalidTask
 from shadows.protocol.keys import DEFAULT_QUEUE, check_queue
 
+from .builtin import standard_tasks
 from .function import Function, check_function, name_of, same
 from .plan import Plan
 
@@ -21,8 +22,6 @@ _process: dict[str, dict[str, Plan]] = {}
 @cache
 def built_in() -> Mapping[str, Plan]:
     """The plans of the built-in tasks."""
-    from .builtin import standard_tasks  # what they are injected with needs all that this module is part of
-
     return {task.__name__: Plan(task, task.__name__, DEFAULT_QUEUE) for task in standard_tasks}
 
 
