@@ -1,26 +1,14 @@
 """Instants: exact to the microsecond, whatever the zone."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadows import (
-    Agenda,
-    ExponentialRetry,
-    Perpetual,
-    RateLimit,
-    Retry,
-    RetryAfter,
-    Shadow,
-    Timeout,
-    Worker,
-)
 from shadows.clock import SystemClock, as_datetime, as_instant_us
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -107,37 +95,3 @@ class TestSystemClock:
 
     def test_nobody_moves_it(self) -> None:
         SystemClock().follow(lambda _: pytest.fail("it was told"))()
-
-
-async def send() -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("parameter", "make"),
-    [
-        ("delay", lambda: Retry(delay=cast("Any", 5))),
-        ("delta", lambda: RetryAfter(cast("Any", 5))),
-        ("maximum_delay", lambda: ExponentialRetry(maximum_delay=cast("Any", 5))),
-        ("every", lambda: Perpetual(every=cast("Any", 5))),
-        ("base", lambda: Timeout(cast("Any", 5))),
-        ("per", lambda: RateLimit(1, per=cast("Any", 5))),
-        ("grace", lambda: Worker(Shadow("orders"), grace=cast("Any", 5))),
-        ("max_stall", lambda: Worker(Shadow("orders"), max_stall=cast("Any", 5))),
-        ("redelivery_timeout", lambda: Worker(Shadow("orders"), redelivery_timeout=cast("Any", 5))),
-        ("execution_ttl", lambda: Shadow("orders", execution_ttl=cast("Any", 5))),
-        ("heartbeat_interval", lambda: Shadow("orders", heartbeat_interval=cast("Any", 5))),
-        ("unique_for", lambda: Shadow("orders").add(send, unique_for=cast("Any", 5))),
-    ],
-)
-def test_a_number_is_no_duration_and_the_parameter_is_named(
-    parameter: str, make: Callable[[], object]
-) -> None:
-    with pytest.raises(TypeError, match=f"^{parameter}=5: a duration is a timedelta, as timedelta"):
-        make()
-
-
-async def test_an_agenda_wants_durations_too(name: str, url: str) -> None:
-    async with Shadow(name, url) as shadows:
-        for over, jitter in ((5, None), (timedelta(1), 5)):
-            with pytest.raises(TypeError, match="=5: a duration is a timedelta"):
-                await Agenda().scatter(shadows, over=cast("Any", over), jitter=cast("Any", jitter))

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, overload
 
 from shadows.calls import TaskCall
-from shadows.clock import as_datetime, as_instant_us, check_duration
+from shadows.checks import check_duration
+from shadows.clock import as_datetime, as_instant_us
 from shadows.execution import Execution
 from shadows.protocol.keys import check_key
 from shadows.shadow import Shadow

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, overload
 
-from shadows.clock import as_datetime, as_instant_us, check_duration
+from shadows.checks import check_duration
+from shadows.clock import as_datetime, as_instant_us
 from shadows.execution import Disposition, Execution, ExecutionState, Source
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.protocol.schedule import Item, Mode

@@ -82,15 +82,5 @@ def as_instant_us(when: datetime) -> int:
         ) from None
 
 
-def check_duration(parameter: str, duration: object) -> None:
-    """Refuse what is no duration, before it is compared with one.
-
-    Raises:
-        TypeError: not a timedelta.
-    """
-    if not isinstance(duration, timedelta):
-        raise TypeError(f"{parameter}={duration!r}: a duration is a timedelta, as timedelta(seconds=30)")
-
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)

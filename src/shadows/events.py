@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from redis.exceptions import RedisError
 
 from shadows.clock import Clock
+from shadows.duties import end
 from shadows.protocol.connection import Link
 from shadows.protocol.events import ATTENTION_MS, News, attend, listen_for_news
 from shadows.protocol.failures import jittered
@@ -80,10 +81,7 @@ class Events:
 
     async def close(self) -> None:
         """Listen no more."""
-        for duty in self._duties:
-            duty.cancel()
-        if self._duties:
-            await asyncio.wait(self._duties)
+        await end(*self._duties)
         await self._ear.close()
         await self._mouth.close()
 

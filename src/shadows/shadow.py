@@ -10,7 +10,8 @@ from typing import Any, Self
 from redis.credentials import CredentialProvider
 
 from shadows.caller import Caller
-from shadows.clock import Clock, SystemClock, check_duration
+from shadows.checks import check_duration
+from shadows.clock import Clock, SystemClock
 from shadows.delivery import Delivery
 from shadows.errors import ShadowError
 from shadows.events import Events, Watch

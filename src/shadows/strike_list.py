@@ -12,6 +12,7 @@ from typing import Any, Self
 from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
+from shadows.duties import end
 from shadows.errors import PayloadError, ShadowError
 from shadows.protocol.connection import Address, Link, url_or_default
 from shadows.protocol.store import Store
@@ -204,7 +205,7 @@ class StrikeList(Strikes):
             await self._store.enroll(link)
             await self.refresh()
             following = asyncio.create_task(self._follow(), name=f"shadows:{self.name}:strikes")
-            stack.push_async_callback(_end, following)
+            stack.push_async_callback(end, following)
             self._stack = stack.pop_all()
         return self
 
@@ -228,8 +229,3 @@ class StrikeList(Strikes):
 
     def _forget(self) -> None:
         self._own = None
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

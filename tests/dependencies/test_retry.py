@@ -71,7 +71,7 @@ class TestFollow:
 class TestArguments:
     @pytest.mark.parametrize("attempts", [0, -1])
     def test_less_than_one_attempt_is_refused(self, attempts: int) -> None:
-        with pytest.raises(ValueError, match=f"attempts={attempts}: at least 1"):
+        with pytest.raises(ValueError, match=f"attempts={attempts}: a whole number, at least 1"):
             Retry(attempts=attempts)
 
     def test_a_negative_delay_is_refused(self) -> None:
@@ -250,7 +250,7 @@ class TestExponential:
             ({"minimum_delay": timedelta(seconds=-1)}, "minimum_delay=.*cannot be negative"),
             ({"maximum_delay": timedelta(0)}, "maximum_delay=.*at least minimum_delay"),
             ({"jitter": 1.5}, "jitter=1.5: a part"),
-            ({"attempts": 0}, "attempts=0: at least 1"),
+            ({"attempts": 0}, "attempts=0: a whole number, at least 1"),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, options: dict[str, Any], words: str) -> None:

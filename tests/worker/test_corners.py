@@ -261,7 +261,7 @@ async def test_unknown_tasks_that_ended_elsewhere_are_forgotten(shadows: Shadow)
             await worker.run_until_finished()
         assert worker._unknown.keys == {first.key: "stranger", second.key: "stranger"}
         await shadows.cancel(first.key)
-        assert not await worker._all_done(Cycled([], [], None, [], leased=True, unfinished=2))
+        assert not await worker._finish().reached(Cycled([], [], None, [], leased=True, unfinished=2))
         worker._unknown.keys[first.key] = "stranger"
         with pytest.raises(UnknownTasks):
             await worker.run_until_finished()

@@ -2,9 +2,10 @@
 
 from typing import overload
 
+from shadows.checks import at_least_one
 from shadows.protocol.acquire import Claim, Need
 
-from .limits import Limit, at_least_one
+from .limits import Limit
 
 
 class ConcurrencyLimit(Limit["ConcurrencyLimit"]):

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
-from shadows.clock import check_duration
+from shadows.checks import check_duration
 from shadows.protocol.acquire import Claim
 
 from .behaviour import Asking, Behaviour
@@ -87,17 +87,6 @@ def window_ms(parameter: str, window: timedelta) -> int:
     if window <= timedelta(0):
         raise ValueError(f"{parameter}={window!r}: a duration above nothing")
     return -(-window // timedelta(milliseconds=1))
-
-
-def at_least_one(parameter: str, number: int) -> int:
-    """A number of runs.
-
-    Raises:
-        ValueError: below 1, or not a whole number.
-    """
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-        raise ValueError(f"{parameter}={number!r}: a whole number, at least 1")
-    return number
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,8 @@ import inspect
 from datetime import datetime, timedelta
 from typing import Any
 
-from shadows.clock import as_instant_us, check_duration
+from shadows.checks import check_duration
+from shadows.clock import as_instant_us
 from shadows.protocol.outcomes import Outcome
 
 from .behaviour import Ending

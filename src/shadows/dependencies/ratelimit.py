@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import overload
 
+from shadows.checks import at_least_one
 from shadows.protocol.acquire import Claim, Need
 
 from .behaviour import Asking
-from .limits import Limit, at_least_one, window_ms
+from .limits import Limit, window_ms
 
 
 class RateLimit(Limit["RateLimit"]):

@@ -4,7 +4,8 @@ import random
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from shadows.clock import as_instant_us, check_duration
+from shadows.checks import at_least_one, check_duration
+from shadows.clock import as_instant_us
 from shadows.errors import TaskFailed
 from shadows.protocol.outcomes import Outcome, release
 from shadows.protocol.outcomes import retry as again
@@ -65,8 +66,8 @@ class Retry(FailureHandler["Retry"]):
         *,
         on: Errors = BaseException,
     ) -> None:
-        if attempts is not None and attempts < 1:
-            raise ValueError(f"attempts={attempts!r}: at least 1 (the first run counts), or None for no end")
+        if attempts is not None:
+            at_least_one("attempts", attempts, " (the first run counts), or None for no end")
         check_duration("delay", delay)
         if delay < timedelta(0):
             raise ValueError(f"delay={delay!r}: a delay cannot be negative")

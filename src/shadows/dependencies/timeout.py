@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shadows.clock import check_duration
+from shadows.checks import check_duration
 
 from .context import Run, present
 from .hooks import Runtime

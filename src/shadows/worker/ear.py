@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from shadows.duties import end
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import Heard, Taken, listen
 from shadows.protocol.store import Store
@@ -65,8 +66,7 @@ class Ear:
         """Call the read off; whether one was out, which may have been given something."""
         if self._read is None:
             return False
-        self._read.cancel()
-        await asyncio.wait([self._read])
+        await end(self._read)
         return True
 
     async def close(self) -> None:

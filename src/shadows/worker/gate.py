@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from shadows.duties import end
 from shadows.protocol.acquire import MOST_ARGUMENTS, Admission, Asking, Claim, acquire
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import MOST_ITEMS
@@ -47,8 +48,7 @@ class Gate:
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+            await end(self._asking)
         await self._link.close()
 
     async def _ask(self) -> None:

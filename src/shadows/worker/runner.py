@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from shadows.calls import check_size
-from shadows.clock import as_datetime
 from shadows.dependencies.behaviour import Asking, Decision, Ending
 from shadows.dependencies.context import Run, current_run
 from shadows.dependencies.hooks import Runtime, TaskOutcome
 from shadows.errors import NotAccepted, PayloadError
-from shadows.execution import Execution, ExecutionState, fence_of
 from shadows.payload.call import Call, decode_call, encode_call
-from shadows.payload.failures import Failure, describe_failure
-from shadows.payload.outcomes import Record, encode_record, encode_result
+from shadows.payload.failures import describe_failure
 from shadows.protocol.acquire import Admission
 from shadows.protocol.blob import keeping, split_blob
 from shadows.protocol.failures import Backoff
@@ -44,13 +41,13 @@ from shadows.protocol.schedule import Item
 from shadows.tasks.plan import Plan
 from shadows.telemetry.logs import log_ended, log_started
 
-from .followups import leave
 from .gate import Gate
 from .hooks import Hooks, reason_of, tell
 from .job import Job, Over, Stop
 from .progress import ProgressBoard
 from .quota import Quota
 from .recipe import Outer, Recipe
+from .records import Records
 from .threads import Threads
 from .unknown import Unknown
 
@@ -61,8 +58,6 @@ __all__ = ["Job", "Runner", "Stop"]
 
 logger = logging.getLogger("shadows.worker")
 
-MAX_RESULT_BYTES = 1024 * 1024
-"""A larger result is not kept: the task has succeeded, and `get_result` says that there is none."""
 STRICKEN_PAUSE_MS = 1000
 UNADMITTED_PAUSE_MS = 1000
 LAST_PAUSE = 5.0
@@ -97,7 +92,7 @@ class Runner:
         self._fallback = fallback
         self._fallbacks: dict[str, Plan] = {}
         self._recipes: dict[str, Recipe] = {}
-        self._records = worker.shadow.limits.execution_ttl_ms > 0
+        self._records = Records(worker)
         self.quota: Quota | None = None
 
     async def run(self, job: Job) -> Outcome | None:
@@ -121,7 +116,7 @@ class Runner:
             outcome = over.outcome
         if outcome is not None:
             if self._hooks.on_dead is not None and outcome.kind in (Kind.FAILED, Kind.DEAD):
-                await tell("on_dead", self._hooks.on_dead, self._given_up(job), reason_of(outcome))
+                await tell("on_dead", self._hooks.on_dead, self._records.given_up(job), reason_of(outcome))
             if job.unique_ms:
                 outcome = _keep_unique(outcome, job.unique_ms)
         return outcome
@@ -158,14 +153,14 @@ class Runner:
             logger.error(  # noqa: TRY400
                 "arguments cannot be read task=%s key=%s error=%s", job.plan.name, job.taken.key, damage
             )
-            raise Over(dead("undecodable", self._record(job, describe_failure(damage)))) from None
+            raise Over(dead("undecodable", self._records.record(job, describe_failure(damage)))) from None
 
     def _expire(self, job: Job) -> None:
         """What was to be started by an instant that has passed is not started."""
         begun = job.attempt > 1 or job.deliveries > 0 or job.call.begun
         if job.call.expires_us and not begun and self._worker.now_us() >= job.call.expires_us:
             logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
-            raise Over(expired(self._record(job, None)))
+            raise Over(expired(self._records.record(job, None)))
 
     async def _admit(self, job: Job) -> None:
         """May it start? Asked before anything of it is entered; what waits costs this worker nothing."""
@@ -173,7 +168,7 @@ class Runner:
             try:
                 claims = self._recipe(job.plan).claims(lambda: self._asking(job))
             except Exception as broken:  # noqa: BLE001 - a behaviour's own code, on arguments of any class
-                raise Over(failed(self._record(job, describe_failure(broken)))) from None
+                raise Over(failed(self._records.record(job, describe_failure(broken)))) from None
             if claims:
                 who = str(job.call.when_us)  # the same for all attempts of an execution
                 admission = await self._gate.acquire(job.taken.token, job.taken.key, who, claims)
@@ -197,7 +192,7 @@ class Runner:
             job.attempt,
             job.call.when_us,
             job.started_us,
-            lambda run: self._describe(job, run),
+            lambda run: self._records.running(job, run),
             lambda: self._board.report(job.taken.token, job.taken.key),
         )
         current_run.set(job.run)
@@ -265,7 +260,7 @@ class Runner:
                 case Stop.LAPSED:  # where it is still ours, it goes back; else this changes nothing
                     return release()
                 case _:
-                    return cancelled(self._record(job, None))
+                    return cancelled(self._records.record(job, None))
         outcome = None
         try:
             outcome = await self._ask(job)
@@ -281,8 +276,8 @@ class Runner:
 
     def _plain(self, job: Job) -> Outcome:
         if job.error is None:
-            return completed(self._record(job, None, job.result))
-        return failed(self._record(job, describe_failure(job.error)))
+            return completed(self._records.record(job, None, job.result))
+        return failed(self._records.record(job, describe_failure(job.error)))
 
     async def _ask(self, job: Job) -> Outcome | None:
         """What the task itself, then its behaviours have to say."""
@@ -314,7 +309,7 @@ class Runner:
                 return (
                     outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
                 )
-        return dead("stricken", self._record(job, None))
+        return dead("stricken", self._records.record(job, None))
 
     def _ending(self, job: Job) -> Ending:
         def next_run(at_us: int, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> Outcome:
@@ -334,7 +329,7 @@ class Runner:
             ended_us,
             job.error,
             next_run,
-            lambda: completed(self._record(job, None)),
+            lambda: completed(self._records.record(job, None)),
             lambda: job.run.execution,
             job.result,
         )
@@ -353,7 +348,7 @@ class Runner:
 
         def refused() -> Outcome:
             error = NotAccepted("what the task left to be scheduled was refused: the key of a queue is none")
-            return failed(self._record(job, describe_failure(error)))
+            return failed(self._records.record(job, describe_failure(error)))
 
         return replace(outcome, followers=tuple(followers), refused=refused)
 
@@ -379,65 +374,6 @@ class Runner:
 
     def _duration(self, job: Job) -> timedelta:
         return timedelta(microseconds=self._worker.now_us() - job.started_us)
-
-    def _record(self, job: Job, failure: Failure | None, result: object = None) -> bytes:
-        if not self._records and failure is None:
-            return b""
-        encoded, carried = encode_result(result, job.plan.result_adapter)
-        carried = carried and len(encoded) <= MAX_RESULT_BYTES
-        if not carried:
-            logger.warning(
-                "result cannot travel task=%s key=%s type=%s bytes=%d",
-                job.plan.name, job.taken.key, type(result).__name__, len(encoded),
-            )  # fmt: skip
-        now_us = self._worker.now_us()
-        return encode_record(
-            Record(
-                job.plan.name,
-                self._worker.name,
-                job.attempt,
-                job.started_us or now_us,
-                now_us,
-                encoded if carried else None,
-                failure,
-            )
-        )
-
-    def _describe(self, job: Job, run: Run) -> Execution[Any]:
-        execution = Execution[Any](
-            self._shadow,
-            job.taken.key,
-            job.call.function,
-            args=job.args,
-            kwargs=job.kwargs,
-            queue=job.queue,
-            when=as_datetime(job.call.when_us),
-            state=ExecutionState.RUNNING,
-            attempt=job.attempt,
-            worker=self._worker.name,
-            expires=as_datetime(job.call.expires_us) if job.call.expires_us else None,
-            fence=fence_of(job.taken.token),
-            progress=run.progress,
-        )
-        execution.started_at = as_datetime(job.started_us)
-        execution.then_run = lambda function, when, key, queue: leave(run, function, when, key, queue)
-        return execution
-
-    def _given_up(self, job: Job) -> Execution[Any]:
-        """An execution that becomes a dead letter, as far as it is known."""
-        known = job.known
-        return Execution[Any](
-            self._shadow,
-            job.taken.key,
-            known.function if known is not None else "",
-            args=job.args,
-            kwargs=job.kwargs,
-            queue=job.queue,
-            when=as_datetime(known.when_us) if known is not None else None,
-            state=ExecutionState.FAILED,
-            attempt=job.attempt,
-            worker=self._worker.name,
-        )
 
 
 def _begun(job: Job, released: Outcome) -> Outcome:

@@ -16,13 +16,13 @@ from typing import Any, Self
 from redis.exceptions import RedisError
 from uncalled_for import SharedContext
 
-from shadows.clock import check_duration
-from shadows.errors import ShadowError, UnknownTasks
+from shadows.checks import at_least_one, check_duration
+from shadows.duties import end
+from shadows.errors import ShadowError
 from shadows.protocol.connection import Link
 from shadows.protocol.cycle import Cycled
-from shadows.protocol.execution import standing, unfinished_tasks
 from shadows.protocol.keys import DEFAULT_QUEUE, check_name, check_queue
-from shadows.protocol.lease import announcements, drop
+from shadows.protocol.lease import drop
 from shadows.shadow import Shadow
 from shadows.tasks.collections import load_member
 from shadows.tasks.function import check_function
@@ -33,6 +33,7 @@ from shadows.telemetry.meter import Meter
 
 from .automatic import Automatic
 from .cycle import Loop
+from .finish import Finish
 from .gate import Gate
 from .herald import Herald
 from .hooks import Hooks, OnDead, OnEnd, OnStart
@@ -123,33 +124,22 @@ class Worker:
         minimum_check_interval = minimum_check_interval or timedelta(0)
         scheduling_resolution = scheduling_resolution or timedelta(0)
         if threads is not None:
-            _check_number("threads", threads)
-        if max_deliveries < 1:
-            raise ValueError(f"max_deliveries={max_deliveries!r}: at least 1")
-        durations = {
-            "redelivery_timeout": redelivery_timeout,
-            "reconnection_delay": reconnection_delay,
-            "minimum_check_interval": minimum_check_interval,
-            "scheduling_resolution": scheduling_resolution,
-            "grace": grace,
-            "max_stall": max_stall,
-        }
-        for parameter, duration in durations.items():
-            check_duration(parameter, duration)
-            if not timedelta(0) <= duration <= LONGEST:
-                raise ValueError(
-                    f"{parameter}={duration!r}: a duration is not negative, and ten years at most"
-                )
-        if redelivery_timeout < SHORTEST_LEASE:
-            raise ValueError(f"redelivery_timeout={redelivery_timeout!r}: at least {SHORTEST_LEASE}")
-        if max_stall < SHORTEST_STALL:
-            raise ValueError(f"max_stall={max_stall!r}: at least {SHORTEST_STALL}")
+            at_least_one("threads", threads)
+        at_least_one("max_deliveries", max_deliveries)
+        _check_durations(
+            redelivery_timeout=redelivery_timeout,
+            reconnection_delay=reconnection_delay,
+            minimum_check_interval=minimum_check_interval,
+            scheduling_resolution=scheduling_resolution,
+            grace=grace,
+            max_stall=max_stall,
+        )
         if queues is not None and (not queues or isinstance(queues, str)):
             raise ValueError(f"queues={queues!r}: a list of at least one name, or leave it out for all")
         self.shadow = shadows
         self.name = check_name(name) if name is not None else worker_name()
         self.meter = Meter(shadows.name, self.name)
-        self._concurrency = _check_number("concurrency", concurrency)
+        self._concurrency = at_least_one("concurrency", concurrency)
         self.dependencies = outer_dependencies(
             load_member(dependencies) if isinstance(dependencies, str) and dependencies else dependencies
         )
@@ -241,7 +231,7 @@ class Worker:
             )
             await herald.announce()
             for duty in (reaper.run(), herald.run()):
-                stack.push_async_callback(_end, asyncio.create_task(duty, name=f"shadows:{self.name}"))
+                stack.push_async_callback(end, asyncio.create_task(duty, name=f"shadows:{self.name}"))
             self._stack = stack.pop_all()
         return self
 
@@ -264,7 +254,7 @@ class Worker:
 
     @concurrency.setter
     def concurrency(self, concurrency: int) -> None:
-        self._concurrency = _check_number("concurrency", concurrency)
+        self._concurrency = at_least_one("concurrency", concurrency)
         if self._loop is not None and self._herald is not None:
             self._loop.concurrency = self._herald.concurrency = concurrency
 
@@ -282,7 +272,7 @@ class Worker:
         Raises:
             UnknownTasks: what is left is of functions that no living worker knows; it is kept.
         """
-        await self._run(self._all_done)
+        await self._run(self._finish().reached)
 
     async def run_at_most(self, runs: Mapping[str, int]) -> None:
         """Run until finished, but the named tasks (or keys) only so often, retries counted; what is beyond is cancelled.
@@ -419,7 +409,7 @@ class Worker:
             async with SharedContext(), AsyncExitStack() as stack:
                 stack.push_async_callback(loop.end)  # before what tasks share is closed
                 healing = asyncio.create_task(self._automatic.heal(), name=f"shadows:{self.name}:automatic")
-                stack.push_async_callback(_end, healing)
+                stack.push_async_callback(end, healing)
                 await loop.run(finished)
         finally:
             self._running = False
@@ -427,29 +417,9 @@ class Worker:
                 self._grace_over.cancel()
                 self._grace_over = None
 
-    async def _all_done(self, cycled: Cycled) -> bool:
-        if not cycled.unfinished:
-            return True
-        resting = await self._automatic.resting(self._link, self._opened()[1].quota)
-        unfinished = cycled.unfinished - resting
-        if not unfinished:  # and nothing came while we looked
-            return await unfinished_tasks(self.shadow.store, self._link) == resting
-        met = self._unknown.keys
-        if 0 < unfinished <= len(met):
-            left = await standing(self.shadow.store, self._link, list(met))
-            for key in met.keys() - left:
-                self._unknown.met(key)
-            if len(left) == unfinished:
-                known = {
-                    name
-                    for said in (
-                        await announcements(self.shadow.store, self._link, self.now_us() // 1000)
-                    ).values()
-                    for name in said.tasks
-                }
-                if missing := {met[key] for key in left} - known:
-                    raise UnknownTasks(missing)
-        return False
+    def _finish(self) -> Finish:
+        quota = self._opened()[1].quota
+        return Finish(self.shadow, self._link, self._automatic, self._unknown, quota, self.now_us)
 
     def _opened(self) -> tuple[Loop, Runner]:
         if self._loop is None or self._runner is None:
@@ -470,10 +440,14 @@ def worker_name() -> str:
     return f"{_host()}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-def _check_number(parameter: str, number: int) -> int:
-    if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-        raise ValueError(f"{parameter}={number!r}: a whole number, at least 1")
-    return number
+def _check_durations(**durations: timedelta) -> None:
+    least = {"redelivery_timeout": SHORTEST_LEASE, "max_stall": SHORTEST_STALL}
+    for parameter, duration in durations.items():
+        check_duration(parameter, duration)
+        if not timedelta(0) <= duration <= LONGEST:
+            raise ValueError(f"{parameter}={duration!r}: a duration is not negative, and ten years at most")
+        if duration < least.get(parameter, duration):
+            raise ValueError(f"{parameter}={duration!r}: at least {least[parameter]}")
 
 
 def _checked_fallback(given: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
@@ -482,11 +456,6 @@ def _checked_fallback(given: Callable[..., Any] | str | None) -> Callable[..., A
     function = check_function(load_member(given) if isinstance(given, str) else given)
     Plan(function, "fallback_task", DEFAULT_QUEUE)  # what it asks for is checked here
     return function
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _host() -> str:
