@@ -366,16 +366,22 @@ async def test_a_server_that_is_the_wrong_one_is_asked_through_another_socket(
 
 
 async def test_a_server_that_takes_a_connection_and_says_nothing_is_unreachable() -> None:
-    async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(100):
+            pass
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
+    left = asyncio.Event()
     server = await asyncio.start_server(mute, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     link = Link(Address(f"redis://127.0.0.1:{port}"), timeout=0.05)
     with pytest.raises(ServerUnreachable, match="no word in time"):
         await link.request("PING")
+    await left.wait()
     server.close()
+    await server.wait_closed()
 
 
 async def test_a_subscription_that_is_refused_is_said_as_it_is() -> None:
