@@ -67,7 +67,7 @@ class Background:
                 loop = self._open()
                 call.given_to = loop
                 loop.call_soon_threadsafe(call.start)
-        except BaseException:
+        except BaseException:  # a signal may interrupt a thread anywhere
             if call.given_to is None:
                 coroutine.close()
             else:  # interrupted, perhaps after the loop had it
@@ -77,7 +77,7 @@ class Background:
             return call.outcome.result()
         except concurrent.futures.CancelledError:
             raise self._closed() from None
-        except BaseException as error:
+        except BaseException as error:  # an interruption too
             if not call.outcome.done():  # this thread was interrupted: nobody waits for it any more
                 loop.call_soon_threadsafe(call.abandon)
             elif loop is not self._loop and type(error) is ShadowError:  # in its words, "not open"
@@ -101,7 +101,7 @@ class Background:
         opening = asyncio.run_coroutine_threadsafe(self._shadow.__aenter__(), loop)
         try:
             opening.result()
-        except BaseException:
+        except BaseException:  # interrupted or refused: the next use begins anew
             opening.cancel()
             _end(loop, thread)
             raise

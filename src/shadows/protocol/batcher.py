@@ -130,7 +130,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers'
             _fail(batch, error)
             return
-        except BaseException:
+        except BaseException:  # it is being ended: those who wait for this batch have to be told
             _fail(batch, _closed())
             raise
         for waiting, answer in zip(batch, answers, strict=True):

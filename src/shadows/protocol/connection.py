@@ -165,7 +165,7 @@ class Link:
             try:
                 async with asyncio.timeout(min(CONNECT_TIMEOUT, self._timeout)):  # its first words included
                     await connection.connect()
-            except BaseException:
+            except BaseException:  # whoever gave up, the socket is not to stay half open
                 await connection.disconnect(nowait=True)
                 raise
         except EmbeddedUnavailable:
@@ -219,7 +219,7 @@ class SyncLink:
             return self._connection.read_response(disable_decoding=True)
         except ResponseError:
             raise
-        except BaseException:
+        except BaseException:  # as of Link: the reply may still come
             self.close()
             raise
 

@@ -229,7 +229,7 @@ class Loop:
         try:
             told = [Settlement(taken.token, taken.key, started()) for taken in heard if taken.readable]
             cycled = await self._request(me, [*settling, *told], take)
-        except BaseException:
+        except BaseException:  # also where this is cancelled: what was heard of is not to be forgotten
             if me == self._lease.incarnation:
                 self._ear.heard[:0] = heard
             raise
