@@ -17,11 +17,14 @@ from shadows import Disposition, Execution, ExecutionState, Retry, Shadow, Worke
 from shadows.clock import SystemClock
 from shadows.protocol.lease import strangers
 from tests.support.fleet import Fleet
+from tests.support.leases import holder, outlive
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, running
 from tests.support.waiting import until
 
 COMPLETED, FAILED, CANCELLED = ExecutionState.COMPLETED, ExecutionState.FAILED, ExecutionState.CANCELLED
+LEASE = 2.0
+"""Seconds. Leases are real time in real processes: one that is starved for a second must not lose its own."""
 
 
 @pytest.fixture
@@ -68,15 +71,17 @@ async def test_d2_an_exception_that_holds_what_cannot_travel_fails_its_task_alon
 
 
 async def test_d6_what_blocks_its_worker_costs_none_of_its_neighbours_its_lease(
-    name: str, url: str, fleet: Fleet
+    name: str, url: str, fleet: Fleet, server: Server
 ) -> None:
     async with Shadow(name, url) as shadow:
-        first = fleet.start(lease=0.5)
+        first = fleet.start(lease=LEASE)
+        blocked = holder(server, name)
         neighbours = [await shadow.add(wait_for_gate)(n) for n in range(10)]
         await until(lambda: len(fleet.effects("start", first)) == 10, 30)
         blocking = await shadow.add(block)(99)
         await until(lambda: fleet.effects("start")["99"], 30)
-        fleet.start(lease=0.5)
+        fleet.start(lease=LEASE)
+        await outlive(server, name, blocked, LEASE)
         await until(lambda: "event loop blocked" in fleet.log(0), 30)
         fleet.open_gate()
         for execution in (*neighbours, blocking):
@@ -87,19 +92,14 @@ async def test_d6_what_blocks_its_worker_costs_none_of_its_neighbours_its_lease(
 async def test_d7_a_worker_that_is_ending_keeps_its_lease_for_what_still_runs(
     name: str, url: str, fleet: Fleet, server: Server
 ) -> None:
-    def expires() -> float:
-        return float(server.call("ZSCORE", leases, ending))
-
-    leases, length = f"{{{name}}}:leases", 0.5
     async with Shadow(name, url) as shadow:
-        worker = fleet.start(lease=length)
-        (ending,) = server.call("ZRANGE", leases, 0, -1)
+        worker = fleet.start(lease=LEASE)
+        ending = holder(server, name)
         execution = await shadow.add(wait_for_gate)(1)
         await until(lambda: fleet.effects("start"), 30)
-        fleet.start(lease=length)
+        fleet.start(lease=LEASE)
         worker.terminate()
-        soon = expires() + 3 * length * 1000
-        await until(lambda: expires() > soon, 30)
+        await outlive(server, name, ending, LEASE)
         fleet.open_gate()
         assert worker.wait(30) == 0
         assert await execution.get_result(30) == worker.pid
@@ -334,10 +334,10 @@ async def test_d22_nothing_is_left_of_workers_that_were_killed(
         executions: list[Execution[int]] = []
         for n in range(3):
             executions.append(await shadow.add(wait_for_gate)(n))
-            victim = fleet.start(lease=0.5)
+            victim = fleet.start(lease=1)
             await until(partial(fleet.effects, "start", victim), 30)
             victim.kill()
-        fleet.start(lease=0.5)
+        fleet.start(lease=1)
 
         def known() -> tuple[int, int, int]:
             consumers = server.call("XINFO", "CONSUMERS", f"{{{name}}}:ready:default", "g")

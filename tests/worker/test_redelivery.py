@@ -83,8 +83,8 @@ async def test_a_task_that_kills_its_workers_becomes_a_dead_letter(
     async with Shadow(name, url) as shadow:
         executions = await add(shadow, "die", 1)
         for _ in range(5):
-            assert fleet.start(lease=0.3).wait(30) == 9
-        fleet.start(lease=0.3)
+            assert fleet.start(lease=1).wait(30) == 9
+        fleet.start(lease=1)
         await all_ended(executions, ExecutionState.FAILED)
         assert executions[0].error is not None
         assert executions[0].error.startswith("given up")
@@ -97,10 +97,10 @@ async def test_its_neighbours_do_not(name: str, url: str, fleet: Fleet) -> None:
         neighbours = await add(shadow, "wait_for_gate", 4)
         poison = await add(shadow, "die", 1)
         for _ in range(2):
-            assert fleet.start(lease=0.3).wait(30) == 9
+            assert fleet.start(lease=1).wait(30) == 9
         fleet.open_gate()
         while (await poison[0].sync()).state is not ExecutionState.FAILED:
-            worker = fleet.start(lease=0.3)
+            worker = fleet.start(lease=1)
             await until(partial(_died_or_given_up, worker, poison[0]), 30)
         await all_ended(neighbours, ExecutionState.COMPLETED)
 
@@ -113,13 +113,13 @@ async def test_on_sigterm_running_tasks_may_end_and_nothing_runs_twice(
     name: str, url: str, fleet: Fleet
 ) -> None:
     async with Shadow(name, url) as shadow:
-        worker = fleet.start()
+        worker = fleet.start(lease=10)
         executions = await add(shadow, "wait_for_gate", 25)
         await until(lambda: len(fleet.effects("start")) == 20, 30)
         worker.terminate()
         fleet.open_gate()
         assert worker.wait(30) == 0
-        fleet.start()
+        fleet.start(lease=10)
         await all_ended(executions)
     assert set(fleet.effects("start").values()) == {1}
 

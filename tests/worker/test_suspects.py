@@ -137,10 +137,10 @@ async def test_a_poison_pill_takes_none_of_its_neighbours_with_it(name: str, url
         pill = await shadow.add(die)(99)
         neighbours += [await shadow.add(wait_for_gate)(n) for n in range(5, 10)]
         for life in range(5):
-            assert fleet.start(lease=0.3).wait(60) == 9
+            assert fleet.start(lease=1).wait(60) == 9
             if life == 1:
                 fleet.open_gate()
-        fleet.start(lease=0.3)
+        fleet.start(lease=1)
 
         async def all_ended() -> bool:
             states = {(await one.sync()).state for one in neighbours}

@@ -17,8 +17,13 @@ from shadows.worker import watchdog as watchdog_module
 from shadows.worker.lease import Lease
 from shadows.worker.watchdog import Watchdog
 from tests.support.fleet import Fleet
+from tests.support.leases import holder, outlive
+from tests.support.servers import Server
 from tests.support.waiting import until, until_sync
 from tests.telemetry.asking import ask
+
+LEASE = 2.0
+"""Seconds. Leases are real time in real processes: one that is starved for a second must not lose its own."""
 
 
 @dataclass
@@ -170,12 +175,16 @@ async def test_a_lease_is_renewed_again_when_the_loop_goes_on(name: str, url: st
     await lease.stop()
 
 
-async def test_a_task_that_blocks_longer_than_the_lease_runs_once(name: str, url: str, fleet: Fleet) -> None:
+async def test_a_task_that_blocks_longer_than_the_lease_runs_once(
+    name: str, url: str, fleet: Fleet, server: Server
+) -> None:
     async with Shadow(name, url) as shadow:
         execution = await blocking(shadow)
-        fleet.start(lease=0.4)
+        fleet.start(lease=LEASE)
+        blocked = holder(server, name)
         await until(lambda: fleet.effects("start"), 30)
-        fleet.start(lease=0.4)
+        fleet.start(lease=LEASE)
+        await outlive(server, name, blocked, LEASE)
         await until(lambda: "event loop blocked" in fleet.log(0), 30)
         assert "time.sleep(0.01)" in fleet.log(0)
         fleet.open_gate()
@@ -189,9 +198,9 @@ async def test_past_max_stall_others_run_the_tasks_of_a_process_that_hangs(
 ) -> None:
     async with Shadow(name, url) as shadow:
         execution = await blocking(shadow)
-        hung = fleet.start(lease=0.4, max_stall=1)
+        hung = fleet.start(lease=LEASE, max_stall=1)
         await until(lambda: fleet.effects("start", hung), 30)
-        second = fleet.start(lease=0.4)
+        second = fleet.start(lease=LEASE)
         await until(lambda: fleet.effects("start", second), 30)
         assert "blocked for too long" in fleet.log(0)
         fleet.open_gate()
