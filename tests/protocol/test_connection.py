@@ -76,6 +76,13 @@ def test_any_other_address_is_refused_with_the_reason(url: str, why: str) -> Non
         Address(url)
 
 
+@pytest.mark.parametrize("url", [5, b"redis://:secret@localhost", ["redis://localhost"]])
+def test_what_is_no_text_is_no_address_and_is_not_shown(url: object) -> None:
+    with pytest.raises(InvalidName, match=r"url= is of type .*give it as a str") as caught:
+        Address(url)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -20,11 +20,11 @@ def expires_ms(server: Server, name: str, worker: bytes) -> float | None:
 async def outlive(server: Server, name: str, worker: bytes, lease: float, times: int = 2) -> None:
     """Wait until a lease of `lease` seconds has been renewed for `times` its length; fails where it is lost."""
     first = expires_ms(server, name, worker)
-    assert first is not None, f"{worker} has no lease"
+    assert first is not None, f"{worker!r} has no lease"
 
     def outlived() -> bool:
         expires = expires_ms(server, name, worker)
-        assert expires is not None, f"{worker} has lost its lease"
+        assert expires is not None, f"{worker!r} has lost its lease"
         return expires > first + times * lease * 1000
 
     await until(outlived, 30 + 2 * times * lease)

@@ -31,12 +31,15 @@ def url_or_default(url: str | None) -> str:
     return url or os.environ.get("SHADOWS_URL") or DEFAULT_URL
 
 
-def check_url(url: str) -> str:
+def check_url(url: object) -> str:
     """The URL, if it names a server that we can reach.
 
     Raises:
-        InvalidName: another scheme, or a part that cannot be read.
+        InvalidName: no text, another scheme, or a part that cannot be read.
     """
+    if not isinstance(url, str):
+        # It is not shown: bytes may hold a password.
+        raise InvalidName(f"url= is of type {type(url).__name__}: a URL is text, so give it as a str")
     scheme = url.partition("://")[0] if "://" in url else ""
     if scheme not in SCHEMES:
         raise InvalidName(

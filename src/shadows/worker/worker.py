@@ -446,8 +446,10 @@ def _check_durations(**durations: timedelta) -> None:
         check_duration(parameter, duration)
         if not timedelta(0) <= duration <= LONGEST:
             raise ValueError(f"{parameter}={duration!r}: a duration is not negative, and ten years at most")
-        if duration < least.get(parameter, duration):
-            raise ValueError(f"{parameter}={duration!r}: at least {least[parameter]}")
+        if duration < (shortest := least.get(parameter, duration)):
+            raise ValueError(
+                f"{parameter} is {duration.total_seconds():g} s: at least {shortest.total_seconds():g} s"
+            )
 
 
 def _checked_fallback(given: Callable[..., Any] | str | None) -> Callable[..., Any] | None:
