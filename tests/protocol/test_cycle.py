@@ -908,3 +908,15 @@ def test_who_may_not_publish_news_settles_as_anybody(bench: Bench) -> None:
         finally:
             bench.wire.one("ACL", "SETUSER", "default", "allchannels")
     assert bench.find("a").state == "completed"
+
+
+@pytest.mark.parametrize("queue", ["~~~", "a b", "{a}", "*", "-a", ""])
+def test_a_due_task_of_a_queue_that_none_can_be_called_is_a_dead_letter(bench: Bench, queue: str) -> None:
+    bench.add("k", "good", at=bench.instant + 1)
+    bench.ask("HSET", "parked", "k", f"{queue}/1/0/call")
+    bench.instant += 1
+    assert [taken.key for taken in bench.take()] == ["good"]
+    assert bench.dead() == {f"lost/{bench.instant}/k": f"lost//1/0/k{queue}/1/0/call"}
+    assert bench.scores("due") == {}
+    assert bench.hash("parked") == {}
+    assert list(bench.hash("live")) == ["good"]

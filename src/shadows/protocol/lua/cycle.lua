@@ -107,7 +107,7 @@ if most > 0 and head and head <= now then
   local ripe = call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, most)
   local marks, calls = call('HMGET', live, unpack(ripe)), call('HMGET', parked, unpack(ripe))
   for i, key in ipairs(ripe) do
-    local mark, queue, blob = marks[i], (calls[i] or ''):match('^([^/]*)/(.*)$')
+    local mark, queue, blob = marks[i], (calls[i] or ''):match('^(%w[%w._:@+-]*)/(.*)$')  -- (as queues are called)
     if mark and mark ~= '~due' then                 -- another life has the key
       call('ZREM', due, key)
       if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end

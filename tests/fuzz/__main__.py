@@ -1,0 +1,37 @@
+"""Many damaged entries on one engine, and what became of them: `python -m tests.fuzz --entries 10000 --seed 1`."""
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+
+from tests.fuzz.attack import attack
+from tests.support.servers import ENGINES, VALKEY, running
+
+
+def main() -> int:
+    """The exit code: 0 where all is as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--entries", type=int, default=10_000, help="how many are damaged (10000)")
+    parser.add_argument("--seed", type=int, default=1, help="the seed that all of it comes from (1)")
+    parser.add_argument(
+        "--engine", action="append", choices=list(ENGINES), help=f"a server ({VALKEY.name}); may be repeated"
+    )
+    told = parser.parse_args()
+    logging.getLogger("shadows").addHandler(logging.NullHandler())
+    sound = True
+    for engine in told.engine or [VALKEY.name]:
+        with running(engine) as server:
+            began = time.perf_counter()
+            figures = asyncio.run(attack("fuzzed", server.url, told.entries, told.seed))
+            took = time.perf_counter() - began
+            verdict = "sound" if figures.sound else "BROKEN"
+            head = f"{engine} {server.version}, seed {told.seed}, {took:.1f} s: {verdict}"
+            sys.stdout.write("\n  ".join([head, *figures.lines()]) + "\n")
+            sound = sound and figures.sound
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
