@@ -1,0 +1,1 @@
+"""What each piece of work may ask of the server."""
