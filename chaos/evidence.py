@@ -31,7 +31,7 @@ _HINDERING = frozenset(
             Fault.HANG_REPLY,
             Fault.PARTITION,
         ),
-        *(Fault.BYTES, Fault.OOM, Fault.FLUSHALL),
+        *(Fault.BYTES, Fault.OOM, Fault.FLUSHALL, Fault.IDLE_RESET, Fault.FAILOVER, Fault.MIGRATE),
     }
 )
 """Faults that a worker may meet at its start: it then ends with an error, as where no server is."""

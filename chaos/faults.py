@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import hiredis
 from tests.support.proxy import Proxy, command
 
+from chaos.cluster import Cluster
 from chaos.evidence import Event
 from chaos.fleet import Fleet, Member
 from chaos.ground import Ground
@@ -16,6 +17,8 @@ from chaos.plan import Fault, Strike
 
 PATIENCE = 5.0
 """Seconds to wait for a worker that can be struck."""
+LATENCY = 0.05
+"""Seconds by which each delivery is late."""
 _ALL = 3
 """Of so many rounds of SIGTERM one is for all workers at once."""
 
@@ -24,10 +27,12 @@ _ALL = 3
 class Scene:
     """What faults can reach. Server faults exclude each other, and so do those of the proxy."""
 
-    ground: Ground
+    ground: Ground | Cluster
     fleet: Fleet
     proxy: Proxy | None
     kill_producer: Callable[[], bool]
+    idle: float = 20.0
+    """Seconds after which an idle connection is cut."""
     server_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     proxy_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -37,6 +42,20 @@ class Scene:
         if self.proxy is None:
             raise RuntimeError("this fault needs the proxy")
         return self.proxy
+
+    @property
+    def single(self) -> Ground:
+        """The one server."""
+        if not isinstance(self.ground, Ground):
+            raise TypeError("this fault needs a single server")
+        return self.ground
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster."""
+        if not isinstance(self.ground, Cluster):
+            raise TypeError("this fault needs a cluster")
+        return self.ground
 
 
 async def strike(scene: Scene, planned: Strike) -> list[Event]:
@@ -88,9 +107,9 @@ async def _producer_kill9(scene: Scene, planned: Strike) -> list[Event]:
 
 async def _redis_kill9(scene: Scene, planned: Strike) -> list[Event]:
     async with scene.server_lock:
-        begin = await asyncio.to_thread(scene.ground.kill)
+        begin = await asyncio.to_thread(scene.single.kill)
         await asyncio.sleep(planned.seconds)
-        end = await asyncio.to_thread(scene.ground.start)
+        end = await asyncio.to_thread(scene.single.start)
     return [Event(planned.fault, begin, end)]
 
 
@@ -136,23 +155,58 @@ async def _bytes(scene: Scene, planned: Strike) -> list[Event]:
         return [Event(planned.fault, begin, time.time())]
 
 
+async def _latency(scene: Scene, planned: Strike) -> list[Event]:
+    async with scene.proxy_lock:
+        begin = time.time()
+        scene.wire.latency = LATENCY
+        try:
+            await asyncio.sleep(planned.seconds)
+        finally:
+            scene.wire.latency = 0.0
+        return [Event(planned.fault, begin, time.time())]
+
+
+async def _idle_reset(scene: Scene, planned: Strike) -> list[Event]:
+    resets: list[Event] = []
+    end = time.monotonic() + planned.seconds
+    while time.monotonic() < end:
+        now = time.time()
+        resets += [Event(planned.fault, now, now)] * scene.wire.cut_idle(scene.idle)
+        await asyncio.sleep(min(0.1, scene.idle / 2))
+    return resets
+
+
+async def _failover(scene: Scene, planned: Strike) -> list[Event]:
+    async with scene.server_lock:
+        begin = time.time()
+        await asyncio.to_thread(scene.cluster.fail_over)
+        return [Event(planned.fault, begin, time.time())]
+
+
+async def _migrate(scene: Scene, planned: Strike) -> list[Event]:
+    async with scene.server_lock:
+        begin = time.time()
+        await asyncio.to_thread(scene.cluster.move_away_and_back, planned.pick)
+        return [Event(planned.fault, begin, time.time())]
+
+
 async def _flushall(scene: Scene, planned: Strike) -> list[Event]:
     async with scene.server_lock:
         begin = time.time()
-        scene.ground.server.call("FLUSHALL")
+        scene.single.server.call("FLUSHALL")
         return [Event(planned.fault, begin, time.time())]
 
 
 async def _script_flush(scene: Scene, planned: Strike) -> list[Event]:
     async with scene.server_lock:
         begin = time.time()
-        scene.ground.server.call("SCRIPT", "FLUSH")
+        scene.single.server.call("SCRIPT", "FLUSH")
         return [Event(planned.fault, begin, time.time())]
 
 
 async def _oom(scene: Scene, planned: Strike) -> list[Event]:
     async with scene.server_lock:
-        server = scene.ground.server
+        server = scene.single.server
         begin = time.time()
         server.call("CONFIG", "SET", "maxmemory", "1mb")
         try:
@@ -175,6 +229,10 @@ _DEEDS: dict[Fault, Callable[[Scene, Strike], Awaitable[list[Event]]]] = {
     Fault.HANG_REPLY: _hang_reply,
     Fault.PARTITION: _hang_reply,
     Fault.BYTES: _bytes,
+    Fault.LATENCY: _latency,
+    Fault.IDLE_RESET: _idle_reset,
+    Fault.FAILOVER: _failover,
+    Fault.MIGRATE: _migrate,
     Fault.FLUSHALL: _flushall,
     Fault.SCRIPT_FLUSH: _script_flush,
     Fault.OOM: _oom,

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,13 +62,15 @@ class Fleet:
     """So many workers, each dead one replaced at once: `async with Fleet(…) as fleet: …`.
 
     Args:
-        command: what runs one; its name is added.
+        commands: what runs one; its name is added. Of several, each worker that starts takes the next.
         started: what it logs once it is up.
     """
 
-    def __init__(self, folder: Path, command: list[str], *, workers: int, lease: float, started: str) -> None:
+    def __init__(
+        self, folder: Path, commands: Sequence[list[str]], *, workers: int, lease: float, started: str
+    ) -> None:
         self._folder = folder
-        self._command = command
+        self._commands = commands
         self._started = started
         self._slots = workers
         self._lease = lease
@@ -85,7 +87,7 @@ class Fleet:
         log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*self._command, "--name", name],
+                [*self._commands[self._count % len(self._commands)], "--name", name],
                 cwd=ROOT,
                 env={**os.environ, FOLDER: str(self._folder)},
                 stdin=subprocess.DEVNULL,

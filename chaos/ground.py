@@ -38,6 +38,10 @@ class Ground:
     def url(self) -> str:
         return self.server.tcp_url
 
+    def named(self, name: str) -> str:
+        """What a shadow has to be called to be here: anything will do."""
+        return name
+
     def kill(self) -> float:
         """SIGKILL; answers when."""
         self.server.process.kill()

@@ -40,6 +40,10 @@ class Fault(enum.StrEnum):
     """No reply arrives for longer than the lease."""
     BYTES = "bytes"
     """Everything arrives byte by byte for a while."""
+    LATENCY = "latency"
+    """Everything arrives late for a while."""
+    IDLE_RESET = "idle-reset"
+    """From the start to the end, connections are cut over which nothing has passed for so long."""
     FLUSHALL = "flushall"
     """The server forgets everything, once, in the middle of the run."""
     SCRIPT_FLUSH = "script-flush"
@@ -50,12 +54,23 @@ class Fault(enum.StrEnum):
     """Some tasks compute for longer than the lease, or hold the interpreter's lock for half of it."""
     POISON = "poison"
     """Some tasks kill their worker."""
+    FAILOVER = "failover"
+    """The shadow's node of a cluster and its replica change places."""
+    MIGRATE = "migrate"
+    """The shadow's slot moves to another node of the cluster, key by key, and back."""
 
 
 PROXIED = frozenset(
-    {Fault.CUT, Fault.CUT_BEFORE, Fault.DROP_REPLY, Fault.HANG_REPLY, Fault.PARTITION, Fault.BYTES}
+    {
+        *(Fault.CUT, Fault.CUT_BEFORE, Fault.DROP_REPLY, Fault.HANG_REPLY),
+        *(Fault.PARTITION, Fault.BYTES, Fault.LATENCY, Fault.IDLE_RESET),
+    }
 )
 """The faults that need a proxy between everybody and the server."""
+CLUSTERED = frozenset({Fault.FAILOVER, Fault.MIGRATE})
+"""The faults that need a cluster, and go with those alone that are done to workers and producers."""
+ON_ONE_SERVER = PROXIED | {Fault.REDIS_KILL9, Fault.FLUSHALL, Fault.SCRIPT_FLUSH, Fault.OOM}
+"""The faults that are done to a single server."""
 
 _EVERY = {
     Fault.KILL9: 1.5,
@@ -69,8 +84,11 @@ _EVERY = {
     Fault.HANG_REPLY: 3.0,
     Fault.PARTITION: 8.0,
     Fault.BYTES: 4.0,
+    Fault.LATENCY: 4.0,
     Fault.SCRIPT_FLUSH: 1.0,
     Fault.OOM: 5.0,
+    Fault.FAILOVER: 8.0,
+    Fault.MIGRATE: 4.0,
 }
 """Seconds from one to the next, on average. The others strike once, or are tasks."""
 
@@ -79,6 +97,7 @@ _LASTS = {
     Fault.HANG_REPLY: (0.2, 0.6),
     Fault.PARTITION: (1.3, 2.5),
     Fault.BYTES: (0.2, 0.5),
+    Fault.LATENCY: (0.2, 0.6),
     Fault.OOM: (0.5, 1.5),
     Fault.REDIS_KILL9: (0.0, 0.5),
 }
@@ -214,6 +233,8 @@ def strikes(
         draw = random.Random(f"{fault} {seed}")
         if fault is Fault.FLUSHALL:
             planned.append(Strike(seconds / 2, fault, 0.0, 0))
+        elif fault is Fault.IDLE_RESET:
+            planned.append(Strike(0.0, fault, seconds, 0))
         elif fault in _EVERY:
             every = _EVERY[fault] * pace
             at = draw.uniform(0.3, 1.0) * every

@@ -56,6 +56,34 @@ def _times(values: Sequence[float]) -> str:
     return f"p50 {half:.2f} s, p99 {most:.2f} s, of {len(values)}"
 
 
+def table(files: Sequence[Path]) -> list[str]:
+    """What runs left as JSON, as the rows of a Markdown table."""
+    heads: tuple[str, ...] = (
+        "run",
+        "engine",
+        "seed",
+        "struck",
+        "accepted",
+        "lost",
+        "unexpected",
+        "duplicated / unexplained",
+    )
+    heads += ("refused late", "recovery p50 / p99", "seconds", "")
+    told = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for file in files:
+        one = json.loads(file.read_text())
+        struck = ", ".join(f"{count:,} {fault}" for fault, count in sorted(one["faults"].items())) or "-"
+        times = [one["recovery_p50"], one["recovery_p99"]]
+        recovery = " / ".join("-" if value is None else f"{value:.2f} s" for value in times)
+        told.append(
+            f"| {file.stem} | {one['engine']} | {one['seed']} | {struck} | {one['accepted']:,} "
+            f"| {len(one['lost'])} | {len(one['unexpected'])} "
+            f"| {one['duplicated']} / {len(one['unexplained'])} | {one['refused']} | {recovery} "
+            f"| {one['seconds']:.0f} | {'**broken**' if one['failed'] else 'kept'} |"
+        )
+    return told
+
+
 def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Event], seconds: float) -> None:
     """The same as JSON."""
     file.write_text(

@@ -13,12 +13,14 @@ from redis.exceptions import RedisError
 from tests.support.proxy import LOOPBACK, Proxy
 
 from chaos import effects, plan
+from chaos.cluster import Cluster
 from chaos.evidence import Event, Evidence, Record
 from chaos.faults import Scene, strike
 from chaos.fleet import Fleet
 from chaos.ground import Ground
-from chaos.plan import PROXIED, Fault, Job, Strike, read_log, write_plan
+from chaos.plan import CLUSTERED, PROXIED, Fault, Job, Strike, read_log, write_plan
 from chaos.stack import ROOT, SHADOWS, Stack, ask
+from chaos.versions import built
 from shadows import Execution, Shadow, ShadowError
 
 START = 60.0
@@ -43,6 +45,9 @@ class Settings:
     engine: str = "valkey"
     pace: float = 1.0
     stack: Stack = SHADOWS
+    idle: float = 20.0
+    beside: str | None = None
+    """The other version that every second worker runs: a commit, or `next`."""
 
     @property
     def command(self) -> str:
@@ -54,6 +59,10 @@ class Settings:
         words += [f"--seconds {self.seconds:g}", f"--pace {self.pace:g}", f"--engine {self.engine}"]
         if self.stack is not SHADOWS:
             words.append("--peer pydocket")
+        if Fault.IDLE_RESET in self.faults:
+            words.append(f"--idle {self.idle:g}")
+        if self.beside:
+            words.append(f"--beside {self.beside}")
         return " ".join(words)
 
 
@@ -134,24 +143,35 @@ async def run(settings: Settings, folder: Path) -> Evidence:
     """
     jobs = plan.jobs(settings.seed, settings.tasks, settings.seconds, settings.lease, settings.faults)
     strikes = plan.strikes(settings.seed, settings.seconds, settings.lease, settings.faults, settings.pace)
-    name = f"chaos-{settings.seed}"
     write_plan(folder / "plan.json", jobs)
-    durable = Fault.REDIS_KILL9 in settings.faults
-    with Ground(settings.engine, folder, durable=durable) as ground:
-        async with contextlib.AsyncExitStack() as stack:
+    stacks = [settings.stack]
+    if settings.beside:
+        stacks.append(SHADOWS.by(await asyncio.to_thread(built, settings.beside, folder)))
+    with _ground(settings, folder) as ground:
+        name = ground.named(f"chaos-{settings.seed}")
+        async with contextlib.AsyncExitStack() as opened:
             proxy: Proxy | None = None
-            if PROXIED.intersection(settings.faults):
-                proxy = await stack.enter_async_context(Proxy((LOOPBACK, ground.port)))
+            if isinstance(ground, Ground) and PROXIED.intersection(settings.faults):
+                proxy = await opened.enter_async_context(Proxy((LOOPBACK, ground.port)))
             fleet = Fleet(
                 folder,
-                settings.stack.command(
-                    name, proxy.url if proxy else ground.url, settings.concurrency, settings.lease
-                ),
+                [
+                    stack.command(
+                        name, proxy.url if proxy else ground.url, settings.concurrency, settings.lease
+                    )
+                    for stack in stacks
+                ],
                 workers=settings.workers,
                 lease=settings.lease,
                 started=settings.stack.started,
             )
             return await _run(settings, folder, jobs, strikes, name, ground, proxy, fleet)
+
+
+def _ground(settings: Settings, folder: Path) -> Ground | Cluster:
+    if CLUSTERED.intersection(settings.faults):
+        return Cluster(settings.engine)
+    return Ground(settings.engine, folder, durable=Fault.REDIS_KILL9 in settings.faults)
 
 
 async def _run(
@@ -160,7 +180,7 @@ async def _run(
     jobs: list[Job],
     strikes: list[Strike],
     name: str,
-    ground: Ground,
+    ground: Ground | Cluster,
     proxy: Proxy | None,
     fleet: Fleet,
 ) -> Evidence:
@@ -176,7 +196,7 @@ async def _run(
             ]
         )
         watching = _Watching(shadow, deque(job.key for job in jobs))
-        scene = Scene(ground, fleet, proxy, producing.kill)
+        scene = Scene(ground, fleet, proxy, producing.kill, settings.idle)
         async with _beside(watching), asyncio.TaskGroup() as going:
             adding = going.create_task(producing.run())
             striking = [going.create_task(_strike(scene, planned, begin, events)) for planned in strikes]

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaos.evidence import Record
@@ -30,6 +30,10 @@ class Stack:
     producer: tuple[str, ...]
     started: str
     asking: tuple[str, ...] | None = None
+
+    def by(self, python: str) -> "Stack":
+        """The same, its workers run by the Python of another environment."""
+        return replace(self, worker=(python, *self.worker[1:]))
 
     def command(self, name: str, url: str, concurrency: int, lease: float) -> list[str]:
         """The command of a worker."""

@@ -76,7 +76,11 @@ class Nodes:
     def end_move(self, name: str, target: Server) -> None:
         """Tell everybody of the new owner, which hears it first."""
         for server in (target, *self.primaries):
-            server.call("CLUSTER", "SETSLOT", slot_of(name), "NODE", self.id_of(target))
+            self.give(name, server, target)
+
+    def give(self, name: str, server: Server, target: Server) -> None:
+        """Tell one node of a slot's new owner."""
+        server.call("CLUSTER", "SETSLOT", slot_of(name), "NODE", self.id_of(target))
 
     def names(self, prefix: str) -> list[str]:
         """A shadow's name for each of the nodes with slots."""

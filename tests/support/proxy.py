@@ -9,6 +9,7 @@ import asyncio
 import enum
 import itertools
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -79,12 +80,13 @@ class Proxy:
 
     With an `authority` it speaks TLS to its clients. The counters and the log may be read at any time;
     `upstream` may be set to another server for the connections to come, and `byte_by_byte` to pass both
-    directions in pieces of one byte.
+    directions in pieces of one byte, and `latency` to a time in seconds by which each delivery to a client is late.
     """
 
     def __init__(self, upstream: Upstream, *, authority: Authority | None = None) -> None:
         self.upstream = upstream
         self.byte_by_byte = False
+        self.latency = 0.0
         self.requests: list[Request] = []
         self.connections = 0
         self.replies = 0
@@ -177,6 +179,13 @@ class Proxy:
         for link in self._links:
             link.cut()
 
+    def cut_idle(self, seconds: float) -> int:
+        """Cut the connections over which nothing has passed for so long, in either direction; answers how many."""
+        idle = [link for link in self._links if time.monotonic() - link.passed >= seconds]
+        for link in idle:
+            link.cut()
+        return len(idle)
+
     @property
     def _listening(self) -> asyncio.Server:
         if self._server is None:
@@ -233,6 +242,7 @@ class _Link:
         self.upstream: asyncio.StreamWriter | None = None
         self.unanswered = 0
         self.fault: _Fault | None = None
+        self.passed = time.monotonic()
 
     async def run(self) -> None:
         with suppress(OSError):
@@ -268,6 +278,7 @@ class _Link:
     async def _pass_requests(self, upstream: asyncio.StreamWriter) -> None:
         frames = Frames()
         while data := await self.reader.read(65536):
+            self.passed = time.monotonic()
             self.proxy.bytes_received += len(data)
             for frame in frames.feed(data):
                 if self.fault is None:
@@ -286,6 +297,9 @@ class _Link:
     async def _pass_replies(self, source: asyncio.StreamReader) -> None:
         frames = Frames()
         while data := await source.read(65536):
+            self.passed = time.monotonic()
+            if self.proxy.latency:
+                await asyncio.sleep(self.proxy.latency)
             for frame in frames.feed(data):
                 await self._pass_reply(frame)
         raise _Cut
