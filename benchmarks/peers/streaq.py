@@ -118,8 +118,9 @@ class Subject:
             await self.client.unschedule_by_id(f"k{i}")
 
     async def fetch(self, order: Order) -> None:
-        for i in range(0, len(self.tasks), BATCH):
-            await asyncio.gather(*[task.result() for task in self.tasks[i : i + BATCH]])
+        """Ten at once: each takes a connection for itself, and a hundred wait for one for ever."""
+        for i in range(0, len(self.tasks), 10):
+            await asyncio.gather(*[task.result() for task in self.tasks[i : i + 10]])
 
 
 subject = Subject()

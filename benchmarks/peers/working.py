@@ -11,6 +11,11 @@ LOOK = 0.005
 """Seconds between two looks at whether all tasks ran: outside of what is timed, and rare enough to cost nothing."""
 
 
+def roomy(url: str) -> str:
+    """The URL for a pool of redis-py that holds a connection for each of 1000 tasks at once: it has 100 unless told."""
+    return f"{url}{'&' if '?' in url else '?'}max_connections=2000"
+
+
 class Background:
     """The worker that runs while other workloads send to it: operations `work` (given the worker) and `stop`."""
 
