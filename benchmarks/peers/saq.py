@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.12"
-# dependencies = ["saq[hiredis]==0.26.4", "hiredis==3.5.0", "uvloop==0.23.0"]
+# dependencies = ["saq[hiredis]==0.26.4", "typing-extensions==4.15.0", "hiredis==3.5.0", "uvloop==0.23.0"]
 # ///
 """SAQ as a contender."""
 

@@ -55,6 +55,10 @@ async def stamp(instant: float) -> None:
     tally.stamp(instant)
 
 
+FUNCTIONS: dict[str, Any] = {"noop": noop, "sleep": sleep, "depends": depends, "stamp": stamp}
+"""By names written out: taskiq renames the function that it wraps."""
+
+
 class Subject:
     """The broker of the present workload."""
 
@@ -73,7 +77,7 @@ class Subject:
             self.broker = self.broker.with_result_backend(
                 RedisAsyncResultBackend(roomy(server_url()), result_ex_time=900)
             )
-        self.does = {fn.__name__: self.broker.task(fn.__name__)(fn) for fn in (noop, sleep, depends, stamp)}
+        self.does = {name: self.broker.task(name)(function) for name, function in FUNCTIONS.items()}
         self.tasks = []
         await self.broker.startup()
 
@@ -128,7 +132,9 @@ serve(
     Contender(
         "taskiq, list" if LIST else "taskiq, streams",
         f"{version('taskiq')} (taskiq-redis {version('taskiq-redis')})",
-        f"no acknowledgement: what a worker holds is lost with it; {NOTE}" if LIST else f"acknowledges; {NOTE}",
+        f"no acknowledgement: what a worker holds is lost with it; {NOTE}"
+        if LIST
+        else f"acknowledges; {NOTE}",
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
     )
 )
