@@ -17,7 +17,8 @@ that no start is measured. What the script prints goes to stderr. The operations
     add_bulk      the same by the library's own call for many, BATCH at a time
     fill          add n tasks of a `kind` as fast as may be; not measured
     drain         have one worker run the n tasks that stand there, `concurrency` at once; answers `tally.reading()`
-    work, stop    start a worker in the background and answer when it waits for tasks; stop it: answers {"late": […]}
+    work, stop    start a worker in the background (n of them, where n is given) and answer when it waits for tasks;
+                  stop it: answers {"late": […]}
     send          add n `stamp(time.time())` tasks, one every `spacing` seconds
     schedule      add n `stamp(due)` tasks, due at `at`, `at + spacing`, …
     fill_later    add n no-op tasks due in an hour, under the keys k0, k1, …
@@ -25,6 +26,8 @@ that no start is measured. What the script prints goes to stderr. The operations
     cancel        cancel the tasks k0 … k(n-1)
     fetch         get the results of the n tasks that were filled and drained
     snapshot      look at what is there once, as an operator would
+
+`usage` is answered by the harness: the processor time and memory of this process so far.
 
 Kinds of task: "noop" does nothing but `tally.began()` and `tally.ended()`; "sleep" sleeps SLEEP seconds between them;
 "depends" has three dependencies that yield a value each. A worker that is a process of the library's own answers the
@@ -152,6 +155,9 @@ def serve(contender: Contender) -> None:
         )
         while line := await asyncio.to_thread(sys.stdin.readline):
             order = Order(**json.loads(line))
+            if order.do == "usage":
+                say({"cpu": time.process_time(), "rss": rss(os.getpid())})
+                continue
             try:
                 say(await _carry_out(contender.does[order.do], order))
             except Exception as error:  # noqa: BLE001 - one workload that fails must not end the others

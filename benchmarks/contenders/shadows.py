@@ -55,13 +55,12 @@ KINDS: dict[str, Callable[..., Any]] = {"noop": noop, "sleep": sleep, "depends":
 
 
 class Subject:
-    """The shadow of the present workload, and its worker while that runs in the background."""
+    """The shadow of the present workload, and its workers while they run in the background."""
 
     def __init__(self) -> None:
         self.stack = AsyncExitStack()
         self.executions: list[Execution[Any]] = []
-        self.working: asyncio.Task[None] | None = None
-        self.worker: Worker | None = None
+        self.working: list[asyncio.Task[None]] = []
 
     async def reset(self, order: Order) -> None:
         await self.stack.aclose()
@@ -108,20 +107,22 @@ class Subject:
         tally.expect(0)
         if order.kind == "perpetual":
             self.shadows.register(tick)
-        ready = asyncio.Event()
+        for _ in range(order.n or 1):
+            ready = asyncio.Event()
+            self.working.append(asyncio.create_task(self.work_on(order.concurrency, ready)))
+            await ready.wait()
 
-        async def work() -> None:
-            async with Worker(self.shadows, concurrency=order.concurrency) as self.worker:
-                ready.set()
-                await self.worker.run_forever()
-
-        self.working = asyncio.create_task(work())
-        await ready.wait()
+    async def work_on(self, concurrency: int, ready: asyncio.Event) -> None:
+        """One worker, until it is cancelled."""
+        async with Worker(self.shadows, concurrency=concurrency) as worker:
+            ready.set()
+            await worker.run_forever()
 
     async def stop(self, order: Order) -> Reading:
-        if self.worker is not None and self.working is not None:
-            self.worker.stop()
-            await self.working
+        for task in self.working:
+            task.cancel()
+        await asyncio.gather(*self.working, return_exceptions=True)
+        self.working = []
         return {"late": tally.late}
 
     async def send(self, order: Order) -> None:

@@ -6,8 +6,8 @@
 
 import asyncio
 import logging
-import time
 import sys
+import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import Any
