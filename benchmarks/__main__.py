@@ -5,8 +5,11 @@
     uv run python -m benchmarks targets out.json     the targets, and which are met
 
 Peers are installed at their pinned versions at their first use. The server's database is flushed; without --url a server
-of its own is started. Times are of one machine at one moment: only the ratios travel. How long it takes is told at the
-end; it goes with --n and --rounds, and most of it is the slowest peer's.
+of its own is started. Times are of one machine at one moment: only the ratios travel.
+
+All of it should take some 25 minutes (an estimate from a round of 1,000 tasks; most of it is the slowest peers'), and how
+long it took is told at the end. What tells the floor and shadows apart wants more tasks than the peers can have:
+--contenders floor,shadows,shadows-off --n 20000.
 """
 
 import argparse

@@ -17,13 +17,19 @@ from benchmarks.roster import Entrant
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything; `seconds` is how long a waiting worker is looked at."""
+    """How much of everything, and for how many seconds.
 
-    n: int = 10_000
+    `seconds` is how long a waiting worker is looked at, `ahead` how long before it is due a task is scheduled, and
+    `patience` how long after that the last of them is waited for, each for small numbers.
+    """
+
+    n: int = 2_000
     pending: tuple[int, ...] = (1_000, 100_000)
     burst: int = 10_000
     stamps: int = 200
     seconds: float = 5.0
+    ahead: float = 2.0
+    patience: float = 1.5
 
 
 @dataclass(slots=True)

@@ -73,7 +73,7 @@ def tables(results: Results) -> Iterator[Table]:
         for line in lines:
             if set(line[1:]) != {ABSENT}:
                 table.add_row(*line)
-        for row in results.rows:
-            if row.workload == workload and row.why:
-                table.add_row(row.contender, row.why)
+        failed = [row.why for row in results.rows if row.workload == workload and row.why]
+        table.caption = "\n".join(failed) or None
+        table.caption_justify = "left"
         yield table

@@ -13,8 +13,6 @@ from benchmarks.roster import FLOOR, OURS, Entrant
 from benchmarks.stage import Sizes, Stage, check_count
 
 type Play = Callable[[Stage, Entrant], Figures]
-AHEAD = 2.0
-"""Seconds from scheduling to the first due instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +161,11 @@ def scheduled(stage: Stage, entrant: Entrant, n: int, spacing: float) -> Figures
     worker, sender = stage.child(entrant), stage.child(entrant, 1)
     stage.fresh(worker, sender)
     worker.ask("work", concurrency=100)
-    ahead = AHEAD + (n / 2_000 if entrant.peer else n / 20_000)
+    ahead = stage.sizes.ahead + (n / 2_000 if entrant.peer else n / 20_000)
     at = time.time() + ahead
     sender.ask("schedule", n=n, at=at, spacing=spacing)
     slack = n / 1_000 if entrant.peer else n / 10_000
-    time.sleep(max(0.0, at + n * spacing + 1.5 + slack - time.time()))
+    time.sleep(max(0.0, at + n * spacing + stage.sizes.patience + slack - time.time()))
     return spread(worker.ask("stop")["late"], n)
 
 

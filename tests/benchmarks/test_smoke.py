@@ -11,7 +11,7 @@ from benchmarks.tables import workloads_of
 from benchmarks.targets import verdicts
 from benchmarks.workloads import workloads
 
-SMALL = Sizes(n=100, pending=(100, 200), burst=100, stamps=5, seconds=0.2)
+SMALL = Sizes(n=100, pending=(100, 200), burst=100, stamps=5, seconds=0.2, ahead=0.5, patience=1.0)
 
 
 def test_every_workload_gives_finite_figures_that_can_be_kept_and_shown(url: str, tmp_path: Path) -> None:
