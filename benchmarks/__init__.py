@@ -1,1 +1,1 @@
-"""Speed, as ratios to the floor: see `python -m benchmarks --help`."""
+"""Speed, against the floor and other queues: see `python -m benchmarks --help`."""

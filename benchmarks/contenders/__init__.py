@@ -1,0 +1,1 @@
+"""The contenders of this project: a script each, see `benchmarks/harness.py`."""

@@ -1,0 +1,1 @@
+"""Other queues as contenders: a script each, see `benchmarks/harness.py`."""

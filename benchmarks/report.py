@@ -1,0 +1,50 @@
+"""The report: the page of the documentation that shows a run's figures, in Markdown."""
+
+from collections.abc import Iterator
+
+from benchmarks.suite import Results
+from benchmarks.tables import cells, workloads_of
+
+HEAD = """# Benchmarks
+
+This page is written by a command from a run's figures:
+
+```sh
+uv run python -m benchmarks --json figures.json                # on the embedded engine; --url takes another, and flushes it
+uv run python -m benchmarks report figures.json > docs/benchmarks.md
+uv run python -m benchmarks targets figures.json
+```
+
+The floor is `benchmarks/floor.py`: the protocol's work without any framework. Every contender is a process of its own,
+peers in environments of their own at pinned versions; rounds are interleaved, figures are medians of the rounds, and
+ratios are medians of the rounds' ratios. Drains are timed from the first task's start to the last task's end. *Commands*
+counts those inside scripts too. Rates are of one machine at one moment: the ratios are what to look at.
+"""
+
+
+def markdown(results: Results) -> str:
+    """The whole page."""
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Results) -> Iterator[str]:
+    rounds = max((len(row.rounds) for row in results.rows), default=0)
+    yield HEAD
+    yield f"{results.date}, {results.engine}, Python {results.python}, {results.machine}; n = {results.n:,}, {rounds} rounds."
+    yield "\n## Who contends\n"
+    yield from _table(
+        ["contender", "version", "what it guarantees less, and what was tuned"],
+        [[said["name"], said["version"], said["note"]] for said in results.contenders.values()],
+    )
+    for workload in workloads_of(results):
+        heading, *lines = cells(results, workload)
+        yield f"\n## {workload[0].upper()}{workload[1:]}\n"
+        yield from _table(heading, lines)
+        for row in results.rows:
+            if row.workload == workload and row.why:
+                yield f"\n{row.contender}: {row.why}"
+
+
+def _table(heading: list[str], lines: list[list[str]]) -> Iterator[str]:
+    for line in (heading, ["---"] * len(heading), *lines):
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"

@@ -1,0 +1,120 @@
+"""The stage: the server, the running contenders, and the measuring of one order, the same way for all."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from redis import Redis
+
+from benchmarks.child import Child, Unanswered
+from benchmarks.harness import Reading
+from benchmarks.meter import Figures, counters
+from benchmarks.roster import Entrant
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything, and for how many seconds.
+
+    `seconds` is how long a waiting worker is looked at, `ahead` how long before it is due a task is scheduled, and
+    `patience` how long after that the last of them is waited for, each for small numbers.
+    """
+
+    n: int = 2_000
+    pending: tuple[int, ...] = (1_000, 100_000)
+    burst: int = 10_000
+    stamps: int = 200
+    seconds: float = 5.0
+    ahead: float = 2.0
+    patience: float = 1.5
+
+
+@dataclass(slots=True)
+class Stage:
+    """What workloads play on. Contenders are started at their first use; the first of each goes on over all workloads."""
+
+    url: str
+    sizes: Sizes
+    children: dict[tuple[str, int, str], Child] = field(default_factory=dict[tuple[str, int, str], Child])
+    proxies: dict[float, tuple[subprocess.Popen[str], str]] = field(
+        default_factory=dict[float, tuple[subprocess.Popen[str], str]]
+    )
+
+    @property
+    def redis(self) -> Any:
+        """A client of the suite's own."""
+        client: Any = Redis
+        return client.from_url(self.url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for child in self.children.values():
+            child.close()
+        for process, _ in self.proxies.values():
+            process.communicate()
+
+    def child(self, entrant: Entrant, number: int = 0, url: str | None = None) -> Child:
+        """A process of the contender, by a number and its URL."""
+        at = (entrant.name, number, url or self.url)
+        if at not in self.children:
+            self.children[at] = Child(entrant, at[2])
+        return self.children[at]
+
+    def tidy(self) -> None:
+        """End all processes but the first of each contender, that none stands in the way of what comes next."""
+        for at in [at for at in self.children if at[1:] != (0, self.url)]:
+            self.children.pop(at).close()
+
+    def fresh(self, *children: Child, results: bool = False) -> None:
+        """Empty the database, and let the contenders begin anew."""
+        with self.redis as redis:
+            redis.flushdb()
+        for child in children:
+            child.ask("reset", results=results)
+
+    def measured(self, child: Child, do: str, n: int, **details: Any) -> Figures:
+        """Rate, and cost a task, of one order of n tasks."""
+        with self.redis as redis:
+            before = counters(redis)
+            reading = child.ask(do, n=n, **details)
+            after = counters(redis)
+        check_count(child, reading, n)
+        spent = {name: (after[name] - before[name]) / n for name in before}
+        return {
+            "rate": n / reading["seconds"],
+            "cpu_us": 1e6 * reading["cpu"] / n,
+            "redis_cpu_us": 1e6 * spent["redis_cpu"],
+            "commands": spent["commands"] - 1 / n,
+            "sent": spent["sent"],
+            "received": spent["received"],
+            "kept": spent["kept"],
+            "rss_mb": reading["rss"] / 1e6,
+        }
+
+    def delayed(self, milliseconds: float) -> str:
+        """The URL of the same server behind a network with this delay each way."""
+        if milliseconds not in self.proxies:
+            parts = urlsplit(self.url)
+            upstream = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+            process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.delay", upstream, str(milliseconds)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            self.proxies[milliseconds] = process, f"redis://127.0.0.1:{int(process.stdout.readline())}/0"
+        return self.proxies[milliseconds][1]
+
+
+def check_count(child: Child, reading: Reading, n: int) -> None:
+    """Raises `Unanswered` where other than n tasks ran: such a reading tells nothing."""
+    if reading.get("count", n) != n:
+        raise Unanswered(f"{child.entrant.name}: {reading['count']} of {n} tasks ran")

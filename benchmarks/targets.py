@@ -1,0 +1,133 @@
+"""The targets T1 to T12: what was asked, what was read, and whether that is met or by how much it is not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from benchmarks.roster import FLOOR
+from benchmarks.suite import Results, Row
+
+OFF, ON = "shadows-off", "shadows"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One reading beside its bound; `reading` is None where the run has not measured it."""
+
+    target: str
+    what: str
+    bound: float
+    reading: float | None
+    least: bool
+    """Whether the bound is the least that is enough, rather than the most that is allowed."""
+    unit: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is reached; None where that is not known."""
+        if self.reading is None:
+            return None
+        return self.reading >= self.bound if self.least else self.reading <= self.bound
+
+    def __str__(self) -> str:
+        if self.reading is None:
+            return "not measured"
+        if self.met:
+            return "met"
+        return f"missed by {abs(self.reading - self.bound):,.2f} {self.unit}"
+
+
+def verdicts(results: Results) -> Iterator[Verdict]:
+    """All that can be judged from a run. The rows are of one engine, with shadows' results off unless they are named on."""
+
+    def figure(workload: str, name: str, contender: str = ON) -> float | None:
+        row = results.of(workload).get(contender)
+        return None if row is None else row.medians.get(name)
+
+    def row(workload: str, contender: str) -> Row:
+        return results.of(workload).get(contender, Row(workload, contender))
+
+    for concurrency, times in ((100, 12), (10, 6)):
+        drain = row(f"drain, concurrency {concurrency}", OFF)
+        yield Verdict("T1", f"drain at {concurrency} × fastest peer", times, drain.to_peer, least=True)
+        yield Verdict("T1", f"drain at {concurrency} × floor", 0.5, drain.to_floor, least=True)
+    everything = figure("everything on, drain", "rate")
+    peers = [one.medians["rate"] for one in results.of("results on, drain").values() if one.peer]
+    ratio = everything / max(peers) if everything and peers else None
+    yield Verdict("T2", "everything on × fastest peer with results", 5, ratio, least=True)
+    one = row("enqueue, one by one", ON)
+    yield Verdict("T3", "one by one × floor", 0.85, one.to_floor, least=True)
+    yield Verdict("T3", "one by one × fastest peer", 2, one.to_peer, least=True)
+    bulk, gathered = row("enqueue, bulk", ON), row("enqueue, gathered", ON)
+    floor = figure("enqueue, bulk", "rate", FLOOR)
+    rate = gathered.medians.get("rate")
+    yield Verdict("T4", "bulk × floor's bulk", 0.6, bulk.to_floor, least=True)
+    yield Verdict("T4", "gathered × floor's bulk", 0.6, rate / floor if rate and floor else None, least=True)
+    yield Verdict("T4", "bulk × fastest peer's", 4, bulk.to_peer, least=True)
+    yield Verdict("T4", "gathered × fastest peer's", 5, gathered.to_peer, least=True)
+    idle = results.of("latency, idle worker")
+    trip = figure("latency, idle worker", "trip_ms") or 0.0
+    p50 = figure("latency, idle worker", "p50_ms")
+    yield Verdict("T5", "latency p50", 2 * trip + 0.3, p50, least=False, unit="ms")
+    yield Verdict("T5", "latency p99", 5, figure("latency, idle worker", "p99_ms"), least=False, unit="ms")
+    best = min((one.medians["p50_ms"] for one in idle.values() if one.peer), default=None)
+    if best is not None:
+        yield Verdict("T5", "latency p50, the best peer's", best, p50, least=False, unit="ms")
+    late = "lateness, idle worker"
+    yield Verdict("T6", "lateness p50", 2, figure(late, "p50_ms"), least=False, unit="ms")
+    yield Verdict("T6", "lateness p99", 10, figure(late, "p99_ms"), least=False, unit="ms")
+    for name, most, unit in (("last_ms", 600, "ms"), ("early", 0, ""), ("missing", 0, "")):
+        said = figure("burst, all due at once", name)
+        yield Verdict("T6", f"burst: {name.removesuffix('_ms')}", most, said, least=False, unit=unit)
+    names = list(dict.fromkeys(one.workload for one in results.rows if one.workload.startswith("waiting")))
+    for name in names:
+        yield Verdict("T7", f"{name}: requests/s", 3, figure(name, "requests"), least=False)
+        yield Verdict("T7", f"{name}: core", 0.5, figure(name, "core_percent"), least=False, unit="%")
+    yield Verdict("T8", "a ready task", 400, figure("enqueue, bulk", "kept"), least=False, unit="B")
+    yield Verdict("T8", "a scheduled task", 550, figure("memory, scheduled", "kept"), least=False, unit="B")
+    grown = figure("memory, worker", "rss_growth_percent")
+    yield Verdict("T8", "a worker's growth", 5, grown, least=False, unit="%")
+    yield from _growth(results)
+    two, four = (figure(f"processes, {count} workers", "rate", OFF) for count in (2, 4))
+    yield Verdict("T10", "4 processes × 2", 0.95, four / two if two and four else None, least=True)
+    for label, name, most in (
+        ("import shadows", "import_ms", 250),
+        ("the same, with Shadow and Worker looked up", "import_used_ms", 250),
+        ("shadows --help", "help_ms", 400),
+        ("first task, from cold", "cold_ms", 1_000),
+    ):
+        yield Verdict("T11", label, most, figure("start", name), least=False, unit="ms")
+    near = figure("drain, concurrency 100", "rate", OFF)
+    far = figure("drain, 1 ms away, concurrency 100", "rate", OFF)
+    yield Verdict("T12", "1 ms away × loopback", 0.6, far / near if far and near else None, least=True)
+
+
+def _growth(results: Results) -> Iterator[Verdict]:
+    """The most pending tasks beside the fewest: within a fifth."""
+    for what in ("ready", "scheduled"):
+        rows = [
+            one for one in results.rows if one.workload.startswith(f"growth, {what}") and one.contender == ON
+        ]
+        if len(rows) < 2:
+            yield Verdict("T9", f"{what}: growth", 1.2, None, least=False)
+            continue
+        few, many = rows[0].medians, rows[-1].medians
+        for name in [name for name in few if name.endswith("_us") and name in many]:
+            label = f"{rows[-1].workload.removeprefix('growth, ')}: {name.removesuffix('_us')} × the fewest's"
+            yield Verdict("T9", label, 1.2, many[name] / few[name], least=False)
+        said = many.get("snapshot_ms")
+        yield Verdict("T9", f"{what}: snapshot", 100, said, least=False, unit="ms")
+
+
+def table(results: Results) -> Table:
+    """All of them, for the terminal."""
+    shown = Table(title=f"Targets: {results.engine}, n={results.n:,}, {results.date}", title_justify="left")
+    for column in ("", "what", "asked", "read", ""):
+        shown.add_column(column, justify="right" if column in ("asked", "read") else "left")
+    for verdict in verdicts(results):
+        sign = "≥" if verdict.least else "≤"
+        read = "" if verdict.reading is None else f"{verdict.reading:,.2f} {verdict.unit}"
+        asked = f"{sign} {verdict.bound:,.2f} {verdict.unit}"
+        shown.add_row(verdict.target, verdict.what, asked, read, str(verdict))
+    return shown
