@@ -208,8 +208,11 @@ class Loop:
         size = rows = 0
         for settlement in self._finished:
             outcome = settlement.outcome
-            rows += 1 + len(outcome.followers)
-            size += len(outcome.data) + sum(len(follower.call) for follower in outcome.followers)
+            rows += 1
+            size += len(outcome.data)
+            if outcome.followers:
+                rows += len(outcome.followers)
+                size += sum(len(follower.call) for follower in outcome.followers)
             if batch and (size > MOST_BYTES or rows > MOST_ITEMS):
                 break
             batch.append(settlement)

@@ -102,10 +102,12 @@ class Runner:
             self._read(job)
             self._find(job)
             self._decode(job)
-            self._expire(job)
+            if job.call.expires_us:
+                self._expire(job)
             if self._shadow.strikes and self._shadow.strikes.forbid(job.plan, job.args, job.kwargs):
                 raise Over(await self._turn_away(job))  # noqa: TRY301 - as the other steps do
-            await self._admit(job)
+            if job.plan.injects or self._outer or self.quota is not None:
+                await self._admit(job)
             self._begin(job)
             await self._perform(job)
             outcome = await self._follow(job)
@@ -158,7 +160,7 @@ class Runner:
     def _expire(self, job: Job) -> None:
         """What was to be started by an instant that has passed is not started."""
         begun = job.attempt > 1 or job.deliveries > 0 or job.call.begun
-        if job.call.expires_us and not begun and self._worker.now_us() >= job.call.expires_us:
+        if not begun and self._worker.now_us() >= job.call.expires_us:
             logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
             raise Over(expired(self._records.record(job, None)))
 
@@ -263,7 +265,8 @@ class Runner:
                     return cancelled(self._records.record(job, None))
         outcome = None
         try:
-            outcome = await self._ask(job)
+            if job.error is not None or job.run.behaviours:
+                outcome = await self._ask(job)
         except (Exception, SystemExit, KeyboardInterrupt) as broken:  # noqa: BLE001 - a behaviour's own code, and arguments it was given by the task
             job.error = broken
         job.run.ended = True
@@ -271,7 +274,8 @@ class Runner:
             outcome = self._plain(job)
         if outcome.kind is Kind.RELEASE:
             outcome = _begun(job, outcome)
-        outcome = await self._with_followers(job, outcome)
+        if job.run.followers or job.run.next_run is not None:
+            outcome = await self._with_followers(job, outcome)
         return outcome if self.quota is None else self.quota.cut(job.plan.name, job.taken.key, outcome)
 
     def _plain(self, job: Job) -> Outcome:
@@ -283,8 +287,6 @@ class Runner:
         """What the task itself, then its behaviours have to say."""
         if isinstance(job.error, Decision):
             return job.error.follow(self._ending(job))
-        if not job.run.behaviours:
-            return None
         ending = self._ending(job)
         for behaviour in sorted(job.run.behaviours, key=lambda one: one.rank):
             outcome = await behaviour.follow(ending)
