@@ -267,9 +267,7 @@ class TestRequeue:
         await redis.delete(stream)
         await redis.set(stream, "x")
         (letter,) = await shadows.dead_letters()
-        with pytest.raises(
-            NotRequeued, match="the key of its queue 'mail' holds something that is not a queue"
-        ):
+        with pytest.raises(NotRequeued, match=":ready:mail' holds a string where shadows keeps a stream"):
             await shadows.requeue(letter.id)
 
     async def test_it_expires_no_more_and_is_no_longer_unknown_but_unique_as_before(

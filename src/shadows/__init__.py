@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         current_execution,
     )
     from shadows.errors import (
+        BrokenKey,
         EmbeddedUnavailable,
         EncodingError,
         ExecutionCancelled,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agenda",
+    "BrokenKey",
     "CallArgument",
     "CompletionHandler",
     "ConcurrencyLimit",
@@ -134,7 +136,7 @@ _HOMES = {
     "shadows.agenda": "Agenda",
     "shadows.calls": "TaskCall",
     "shadows.dependencies": "CallArgument CompletionHandler ConcurrencyLimit Cooldown Cron CurrentExecution CurrentShadow CurrentWorker Debounce Depends ExponentialRetry FailureHandler Perpetual Progress RateLimit Retry RetryAfter Runtime Shared TaskArgument TaskKey TaskLogger TaskOutcome Timeout current_execution",
-    "shadows.errors": "EmbeddedUnavailable EncodingError ExecutionCancelled InvalidName InvalidTask NotAccepted NotReplicated NotRequeued Overloaded PayloadError QueueFull ResultUnavailable ServerUnreachable ServerUnsupported ShadowError TaskFailed UnknownTasks",
+    "shadows.errors": "BrokenKey EmbeddedUnavailable EncodingError ExecutionCancelled InvalidName InvalidTask NotAccepted NotReplicated NotRequeued Overloaded PayloadError QueueFull ResultUnavailable ServerUnreachable ServerUnsupported ShadowError TaskFailed UnknownTasks",
     "shadows.execution": "Disposition Execution ExecutionState",
     "shadows.letters": "DeadLetter",
     "shadows.shadow": "Shadow",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 
 class ShadowError(Exception):
@@ -41,6 +41,10 @@ class EmbeddedUnavailable(ShadowError, RedisConnectionError):
 
 class Overloaded(ShadowError):
     """The server refuses writes (out of memory, not persisting, no replicas); nothing was accepted."""
+
+
+class BrokenKey(ShadowError, ResponseError):
+    """Something else has written to a key of the shadow; the message names it and the remedy. Workers wait for that."""
 
 
 class NotAccepted(ShadowError):

@@ -70,10 +70,12 @@ async def requeue(view: View, id_: str) -> Execution[Any]:
     """See `Shadow.requeue`."""
     letter = await protocol.letter(view.store, view.link, id_)
     if letter is None:
-        raise _refusal(Requeued.NONE, id_, "", "")
+        raise _refusal(Requeued.NONE, id_, "")
     answer = await protocol.requeue(view.store, view.link, id_, _afresh(letter.blob), stamp=view.stamp)
+    if answer is Requeued.BAD:
+        raise _refused(id_, str(await view.store.diagnose(view.link)))
     if answer is not Requeued.REQUEUED:
-        raise _refusal(answer, id_, letter.key, letter.queue)
+        raise _refusal(answer, id_, letter.key)
     execution = Execution[Any](view.source, letter.key, "")
     execution.update(Found(Stand.QUEUED, letter.queue, blob=letter.blob))
     execution.attempt = 1
@@ -130,11 +132,14 @@ def _shown(view: View, letter: Letter) -> DeadLetter:
     )  # fmt: skip
 
 
-def _refusal(answer: Requeued, id_: str, key: str, queue: str) -> NotRequeued:
+def _refusal(answer: Requeued, id_: str, key: str) -> NotRequeued:
     why = {
         Requeued.NONE: "no dead letter has this id: it was requeued or discarded already",
         Requeued.TAKEN: f"its key {key!r} belongs to an unfinished execution: requeue it when that has ended",
         Requeued.LOST: "its call was lost, so there is nothing to run: discard it, and add the task again",
-        Requeued.BAD: f"the key of its queue {queue!r} holds something that is not a queue: mend that key first",
     }
-    return NotRequeued(f"the dead letter {id_!r} cannot be requeued: {why[answer]}")
+    return _refused(id_, why[answer])
+
+
+def _refused(id_: str, why: str) -> NotRequeued:
+    return NotRequeued(f"the dead letter {id_!r} cannot be requeued: {why}")

@@ -13,7 +13,7 @@ from shadows.caller import Caller
 from shadows.checks import check_duration
 from shadows.clock import Clock, SystemClock
 from shadows.delivery import Delivery
-from shadows.errors import ShadowError
+from shadows.errors import BrokenKey, ShadowError
 from shadows.events import Events, Watch
 from shadows.execution import Execution, ExecutionState
 from shadows.letters import DeadLetter, discard, list_letters, requeue
@@ -265,9 +265,8 @@ class Shadow(Caller):
         self._check_open()
         answer = await cancel(self.store, self._link, check_key(key), self.limits, stamp=self.clock.stamp())
         if answer is Cancelled.BAD:
-            raise ShadowError(
-                f"the execution {key!r} stands in a queue whose key holds something else: mend that key first"
-            )
+            broken = await self.store.diagnose(self._link)
+            raise BrokenKey(f"the execution {key!r} is not cancelled: {broken}")
         if answer is not Cancelled.NONE:
             self.meter.cancelled()
         return answer is not Cancelled.NONE

@@ -28,7 +28,7 @@ from tests.support.servers import Server
 NAMES = (
     "enroll", "schedule", "replace", "cycle", "acquire", "beat", "announce", "resign", "reap", "cancel", "find", "tidy",
     "progress", "strike", "letter", "attend", "depth",
-    "look", "crew", "clear", "purge", "pause", "letters", "requeue", "discard",
+    "look", "crew", "clear", "purge", "pause", "letters", "requeue", "discard", "types",
 )  # fmt: skip
 LIMITS = Limits(execution_ttl_ms=60_000, max_ended=100, max_dead=100)
 LEASE_MS = 1000

@@ -202,7 +202,10 @@ async def test_a_queue_that_is_something_else_is_told_to_its_caller_alone(bench:
             submit(batcher, item("a", "broken")), submit(batcher, item("b")), return_exceptions=True
         )
     assert isinstance(bad, NotAccepted)
-    assert f"remove '{{{bench.store.keys.name}}}:ready:broken' from the server" in str(bad)
+    assert (
+        f"the key '{{{bench.store.keys.name}}}:ready:broken' holds a string where shadows keeps a stream"
+        in str(bad)
+    )
     assert good is Answer.ACCEPTED
 
 

@@ -39,8 +39,12 @@ SAID = {
         "ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed when used memory",
         "ERR Error running script (call to f_1): @user_script:3: @user_script: 3: -READONLY You can't write",
     ],
-    Failure.FATAL: [
+    Failure.BROKEN: [
         "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "ERR Error running script (call to f_1): @user_script:3: -WRONGTYPE Operation against a key holding",
+        "ERR Error running script (call to f_1): @user_script:3: WRONGTYPE Operation against a key holding",
+    ],
+    Failure.FATAL: [
         "NOPERM User u has no permissions to run the 'evalsha' command",
         "NOAUTH Authentication required.",
         "WRONGPASS invalid username-password pair or user is disabled.",
@@ -88,7 +92,7 @@ async def test_a_server_says_these_itself(server: Server) -> None:
     group = "return redis.call('XREADGROUP', 'GROUP', 'g', 'w', 'STREAMS', 'nowhere', '>')"
     assert await said("EVAL", group, 0) is Failure.RELOAD
     server.call("SET", "text", "x")
-    assert await said("XLEN", "text") is Failure.FATAL
+    assert await said("XLEN", "text") is Failure.BROKEN
     server.call("DEL", "text")
     with running(server.name, port=None) as own:
         other = Link(Address(own.url))

@@ -67,7 +67,9 @@ async def test_a_broken_queue_lets_a_worker_look_at_the_others_once_in_a_while(
     bench.ask("DEL", "ready:broken")
     bench.ask("SET", "ready:broken", "x")
     bench.add("a")
-    assert await listen(bench.store, link, "w", ["broken", "default"], 10, 5) == Heard([], b"")
+    heard = await listen(bench.store, link, "w", ["broken", "default"], 10, 5)
+    assert (heard.taken, heard.woken) == ([], b"")
+    assert ":ready:broken' holds a string where shadows keeps a stream" in heard.trouble
     bench.lease("w")
     assert [task.key for task in bench.cycle(take=5, queues=["broken", "default"]).taken] == ["a"]
     assert [task.key for task in await recover(bench.store, link, "w", ["broken", "default"])] == ["a"]

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 from redis.exceptions import ResponseError
@@ -154,14 +155,34 @@ async def test_a_worker_whose_lease_was_removed_takes_nothing_until_it_has_anoth
 
 
 async def test_what_the_server_will_never_answer_otherwise_ends_the_worker(
-    shadows: Shadow, server: Server
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async with Worker(shadows) as worker:
+        with monkeypatch.context() as patched:
+            patched.setattr(cycle_module, "cycle", AsyncMock(side_effect=ResponseError("ERR no such thing")))
+            with pytest.raises(ResponseError, match="no such thing"):
+                await worker.run_forever()
+
+
+async def test_a_worker_waits_for_a_broken_key_to_be_mended_and_names_it(
+    shadows: Shadow, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[int] = []
+
+    async def note() -> None:
+        runs.append(1)
+
     due = f"{{{shadows.name}}}:due"
+    await shadows.add(note)()
     server.call("SET", due, "nonsense")
     async with Worker(shadows) as worker:
-        with pytest.raises(ResponseError, match="WRONGTYPE"):
-            await worker.run_forever()
+        working = asyncio.create_task(worker.run_until_finished())
+        await until(lambda: f"the key '{due}' holds a string where shadows keeps a zset" in caplog.text)
+        assert f'RENAME "{due}" "broken:{due}"' in caplog.text
+        assert not runs
         server.call("DEL", due)
+        await working
+    assert runs == [1]
 
 
 async def test_a_task_cancelled_before_it_began_is_handed_back(shadows: Shadow) -> None:

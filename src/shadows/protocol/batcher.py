@@ -64,6 +64,7 @@ class Batcher:
         self._durable = durable
         self._longest = max_queue_length
         self._reached = 0
+        self._trouble = ""
         self._producer = secrets.token_hex(8)
         self._batch = 0
         self.strikes = 0
@@ -138,10 +139,7 @@ class Batcher:
                 continue
             if answer is Answer.BAD:
                 waiting.reply.set_exception(
-                    NotAccepted(
-                        f"the key of queue {waiting.item.queue!r} holds something that is not a queue: remove "
-                        f"{self._store.keys.ready(waiting.item.queue).decode()!r} from the server"
-                    )
+                    NotAccepted(f"the task {waiting.item.key!r} was not accepted: {self._trouble}")
                 )
             elif answer is Answer.FULL:
                 waiting.reply.set_exception(
@@ -189,9 +187,18 @@ class Batcher:
                     raise
                 await asyncio.sleep(pause)
             else:
+                if Answer.BAD in answers:
+                    self._trouble = await self._diagnosed()
                 if remember:
                     self._remember_until = now + PRODUCER_MEMORY_MS / 2000
                 return answers
+
+    async def _diagnosed(self) -> str:
+        """Why calls were answered BAD, as far as it can be said."""
+        try:
+            return str(await self._store.diagnose(self._link))
+        except (ServerUnreachable, ResponseError) as error:
+            return f"a key of {self._store.keys.name!r} holds something else ({error})"
 
 
 def _closed() -> ServerUnreachable:

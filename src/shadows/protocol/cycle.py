@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from .connection import Link, Reply
+from .failures import is_wrong_type
 from .outcomes import Outcome
 from .scripts import load
 from .store import Store
@@ -126,6 +127,8 @@ class Heard:
 
     taken: list[Taken]
     woken: bytes
+    trouble: str = ""
+    """Why it heard nothing: some of what it listens to is broken."""
 
 
 async def listen(
@@ -142,11 +145,11 @@ async def listen(
             *[b">"] * len(streams), timeout=block_ms / 1000 + grace,
         )  # fmt: skip
     except ResponseError as error:
-        if str(error).startswith("WRONGTYPE"):
-            await asyncio.sleep(
-                block_ms / 1000
-            )  # somebody broke one queue: the others are still looked at once a second
-        elif str(error).startswith(("NOGROUP", "UNBLOCKED")):
+        if is_wrong_type(error):  # of one queue: the others are still looked at once a second
+            trouble = await store.diagnose(link)
+            await asyncio.sleep(block_ms / 1000)
+            return Heard([], b"", str(trouble))
+        if str(error).startswith(("NOGROUP", "UNBLOCKED")):
             await store.enroll(link)
         else:
             raise

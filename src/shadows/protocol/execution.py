@@ -84,7 +84,7 @@ async def cancel(store: Store, link: Link, key: str, limits: Limits, *, stamp: b
 
 async def standing(store: Store, link: Link, keys: Sequence[str]) -> set[str]:
     """Which of the keys belong to unfinished executions."""
-    marks = await link.request(b"HMGET", store.keys["live"], *keys)
+    marks = await store.request(link, b"HMGET", store.keys["live"], *keys)
     return {key for key, mark in zip(keys, marks, strict=True) if mark is not None}
 
 
@@ -92,11 +92,11 @@ async def scheduled(store: Store, link: Link, keys: Sequence[str]) -> int:
     """How many of the keys belong to executions that wait for their instant."""
     if not keys:
         return 0
-    marks = await link.request(b"HMGET", store.keys["live"], *keys)
+    marks = await store.request(link, b"HMGET", store.keys["live"], *keys)
     return sum(mark == b"~due" for mark in marks)
 
 
 async def unfinished_tasks(store: Store, link: Link) -> int:
     """How many executions are unfinished."""
-    count: int = await link.request(b"HLEN", store.keys["live"])
+    count: int = await store.request(link, b"HLEN", store.keys["live"])
     return count

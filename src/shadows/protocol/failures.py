@@ -18,7 +18,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shadows.errors import ServerUnsupported
+from shadows.errors import BrokenKey, ServerUnsupported
 
 FIRST_PAUSE = 0.05
 
@@ -29,7 +29,10 @@ class Failure(enum.Enum):
     TRANSIENT = "no answer, or the server is starting, busy or moving: ask again in a moment"
     RELOAD = "the server lost a script, a stream or a group: it is made anew, ask again"
     REFUSED = "the server takes no writes (no memory, no disk, no replicas, a replica itself): ask again later, or give up"
-    FATAL = "it will be the same the next time: credentials, permissions, a broken key, a bug"
+    BROKEN = (
+        "a key of the shadow holds something else: the same until somebody mends it, and then nothing is lost"
+    )
+    FATAL = "it will be the same the next time: credentials, permissions, a bug"
 
 
 def classify(error: Exception) -> Failure:
@@ -39,6 +42,11 @@ def classify(error: Exception) -> Failure:
             return failure
     found = _CODE.search(str(error))
     return _CODES[found[1]] if found else Failure.FATAL
+
+
+def is_wrong_type(error: Exception) -> bool:
+    """Whether a key is not of the type that a command works on; older servers say so within a script's error."""
+    return not isinstance(error, BrokenKey) and "WRONGTYPE " in str(error)
 
 
 def needs_another_socket(error: Exception) -> bool:
@@ -76,6 +84,7 @@ _KINDS: tuple[tuple[Failure, tuple[type[Exception], ...]], ...] = (
         Failure.TRANSIENT,
         (OSError, RedisConnectionError, RedisTimeoutError, TryAgainError, ClusterDownError, AskError),
     ),
+    (Failure.BROKEN, (BrokenKey,)),
     (Failure.RELOAD, (NoScriptError,)),
     (Failure.REFUSED, (OutOfMemoryError, ReadOnlyError)),
 )
@@ -92,6 +101,7 @@ _CODES = {
     "NOREPLICAS": Failure.REFUSED,
     "OOM": Failure.REFUSED,
     "READONLY": Failure.REFUSED,
+    "WRONGTYPE": Failure.BROKEN,
 }
 _CODE = re.compile(rf"(?:^|-|: )({'|'.join(_CODES)}) ")
 """How a server names an error: within a longer text where a script met it and the server is older than Redis 7."""

@@ -12,6 +12,14 @@ FIXED = (
 )  # fmt: skip
 """All keys but the queues' streams, in the order in which every script takes those that it needs."""
 
+_TYPES = {
+    "set": ("queues",),
+    "stream": ("wake",),
+    "zset": ("due", "waiting", "windows", "leases", "controls", "ended:at", "dead:at"),
+}
+TYPES = {role: kind for kind, roles in _TYPES.items() for role in roles}
+"""What a key is, as the server calls it, where it is not a hash or a queue's stream."""
+
 DEFAULT_QUEUE = "default"
 MAX_NAME = 128
 MAX_KEY_BYTES = 512
@@ -40,6 +48,11 @@ class Keys:
     def ready(self, queue: str) -> bytes:
         """The stream of one queue."""
         return f"{self._prefix}ready:{queue}".encode()
+
+    def type_of(self, key: bytes) -> str:
+        """What one of the shadow's keys is to be, in the server's word for it."""
+        role = key[len(self._prefix) :].decode()
+        return "stream" if role.startswith("ready:") else TYPES.get(role, "hash")
 
     def every(self, queues: Iterable[str]) -> list[bytes]:
         """All keys that the shadow may have."""

@@ -8,9 +8,10 @@ from redis.exceptions import ResponseError
 
 from .connection import Link, SyncLink
 from .cycle import MOST_ITEMS, Limits
+from .failures import is_wrong_type
 from .keys import Keys
 from .scripts import load
-from .store import Store
+from .store import Store, broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,15 @@ def beat(keys: Keys, link: SyncLink, worker: str, lease_ms: int, *, first: bool,
     """Renew a lease, or take it; blocks, since it is a thread's work, so that a busy loop does not lose it."""
     script = load("beat")
     # The source travels whole, each time: it is short, and a thread of its own then needs no NOSCRIPT handling.
-    reply = link.request(
-        b"EVAL", script.source, 1, keys["leases"], stamp, worker, lease_ms, 1 if first else 0
-    )
+    try:
+        reply = link.request(
+            b"EVAL", script.source, 1, keys["leases"], stamp, worker, lease_ms, 1 if first else 0
+        )
+    except ResponseError as error:
+        if is_wrong_type(error):
+            kind = link.request(b"TYPE", keys["leases"]).decode()
+            raise broken(keys, [(keys["leases"], kind)]) from error
+        raise
     return Beat(reply[0] == b"OK", reply[1], [name.decode(errors="replace") for name in reply[2:]])
 
 
@@ -95,7 +102,8 @@ async def drop(store: Store, link: Link, worker: str) -> None:
 async def strangers(store: Store, link: Link, queues: Sequence[str]) -> set[str]:
     """Consumers that no lease stands behind."""
     leased = {
-        name.decode(errors="replace") for name in await link.request(b"ZRANGE", store.keys["leases"], 0, -1)
+        name.decode(errors="replace")
+        for name in await store.request(link, b"ZRANGE", store.keys["leases"], 0, -1)
     }
     found: set[str] = set()
     for queue in queues:
@@ -115,8 +123,8 @@ async def announce(store: Store, link: Link, worker: str, announcement: Announce
 
 async def announcements(store: Store, link: Link, now_ms: int) -> dict[str, Announcement]:
     """What the living workers say of themselves: those whose leases have not run out."""
-    said = await link.request(b"HGETALL", store.keys["workers"])
-    leases = await link.request(b"ZRANGE", store.keys["leases"], 0, -1, b"WITHSCORES")
+    said = await store.request(link, b"HGETALL", store.keys["workers"])
+    leases = await store.request(link, b"ZRANGE", store.keys["leases"], 0, -1, b"WITHSCORES")
     living = {name for name, expiry in zip(leases[::2], leases[1::2], strict=True) if float(expiry) > now_ms}
     return {
         name.decode(): msgspec.json.decode(words, type=Announcement)

@@ -51,7 +51,7 @@ async def letters(
 
 async def letter(store: Store, link: Link, id_: str) -> Letter | None:
     """The letter with that id, without the instant of its death."""
-    found = await link.request(b"HGET", store.keys["dead"], id_)
+    found = await store.request(link, b"HGET", store.keys["dead"], id_)
     return None if found is None else parse(id_, 0, found)
 
 

@@ -1,7 +1,8 @@
 """The Lua scripts: their files, put together once, and the keys that each of them declares.
 
 A script's head comment is read here: `-- keys:` names the keys it takes (each becomes a local of that name), `-- with:`
-the shared fragments that stand in front of it, whose own keys are added. What takes `KEYS: the streams` ends with them.
+the shared fragments that stand in front of it, whose own keys are added. What takes `KEYS: the streams` ends with them. `-- checks: keys` gives it `wrong_key()`, an error
+where one of its keys is not what it is to be, which it asks before its first write: scripts do not roll back.
 """
 
 import hashlib
@@ -10,10 +11,19 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from .keys import FIXED
+from .keys import FIXED, TYPES
 
 _SOURCES = files("shadows.protocol") / "lua"
-_DIRECTIVE = re.compile(r"^-- (keys|with): (.*)$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^-- (keys|with|checks): (.*)$", re.MULTILINE)
+
+_CHECK = """
+local function wrong_key()
+  for i, kind in ipairs({%s}) do
+    local found = kind ~= 'stream' and call('TYPE', KEYS[i]).ok or 'none'
+    if found ~= kind and found ~= 'none' then return redis.error_reply('WRONGTYPE ' .. KEYS[i]) end
+  end
+end"""
+"""(Streams are asked for one by one, and `wake` is nobody's loss.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ def assemble(name: str, body: str, fragments: dict[str, str]) -> Script:
         raise LookupError(f"{name}.lua declares keys that no shadow has: {sorted(unknown)}")
     names = ", ".join(role.replace(":", "_") for role in roles)
     head = f"local {names} = {', '.join(f'KEYS[{n}]' for n in range(1, len(roles) + 1))}\n"
+    if "keys" in _words(body, "checks"):
+        head += _CHECK % ", ".join(f"'{TYPES.get(role, 'hash')}'" for role in roles)
     source = "\n".join([f"local call, FIXED = redis.call, {len(roles)}", head, *texts]).encode()
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(), roles)
 

@@ -6,11 +6,12 @@ the script answers QUEUES, with nothing written: the list is read anew and the c
 
 from collections.abc import Iterable, Sequence
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
-from shadows.errors import ServerUnsupported
+from shadows.errors import BrokenKey, ServerUnsupported
 
 from .connection import Address, Argument, Link, Reply
+from .failures import is_wrong_type
 from .keys import DEFAULT_QUEUE, Keys, check_queue
 from .scripts import Script, load
 
@@ -76,13 +77,52 @@ class Store:
         self._queues = tuple(sorted(queue.decode() for queue in reply[1:]))
         self._heads.clear()
 
+    async def request(self, link: Link, *command: Argument) -> Reply:
+        """Send one command that is about the shadow's keys.
+
+        Raises:
+            BrokenKey: one of them holds something else.
+        """
+        try:
+            return await link.request(*command)
+        except ResponseError as error:
+            if is_wrong_type(error):
+                raise await self.diagnose(link) from error
+            raise
+
+    async def diagnose(self, link: Link) -> BrokenKey:
+        """What is behind an error about a key's type: one look at the types of all of them."""
+        script = load("types")
+        queues = self._own.union(self._queues)
+        keys = [*(self.keys[role] for role in script.roles), *map(self.keys.ready, sorted(queues))]
+        found: list[bytes] = await link.request(b"EVAL", script.source, len(keys), *keys)
+        return broken(self.keys, [(key, kind.decode()) for key, kind in zip(keys, found, strict=True)])
+
     async def _evaluate(
         self, link: Link, script: Script, head: Sequence[Argument], arguments: Sequence[Argument]
     ) -> list[Reply]:
         try:
-            reply: list[Reply] = await link.request(b"EVALSHA", script.sha, *head, *arguments)
+            reply: list[Reply] = await self.request(link, b"EVALSHA", script.sha, *head, *arguments)
         except NoScriptError:
             await link.request(b"SCRIPT", b"LOAD", script.source)
             # By its source: the node that a moving slot sends us to has not loaded it.
-            reply = await link.request(b"EVAL", script.source, *head, *arguments)
+            reply = await self.request(link, b"EVAL", script.source, *head, *arguments)
         return reply
+
+
+def broken(keys: Keys, found: Iterable[tuple[bytes, str]]) -> BrokenKey:
+    """Which of the keys are not what they are to be, and what can be done about it."""
+    wrong = [
+        (key.decode(), kind, keys.type_of(key))
+        for key, kind in found
+        if kind not in (keys.type_of(key), "none")
+    ]
+    if not wrong:
+        return BrokenKey(f"a key of {keys.name!r} held something else, and does so no more: try again")
+    said = "; ".join(
+        f"the key {key!r} holds a {kind} where shadows keeps a {right}" for key, kind, right in wrong
+    )
+    remedy = " and ".join(f'RENAME "{key}" "broken:{key}"' for key, _, _ in wrong)
+    return BrokenKey(
+        f"{said}: something else wrote there. Restore what it held, or take it out of the way: {remedy}"
+    )

@@ -146,9 +146,13 @@ class Loop:
                 resting = not (self._jobs or self._finished or self._ear.heard)
                 done = resting and (self._stopping or await finished(cycled))
             except (RedisError, OSError) as error:
-                if classify(error) is Failure.FATAL:
+                failure = classify(error)
+                if failure is Failure.FATAL:
                     raise
-                logger.warning("server does not answer error=%s", error)
+                if failure is Failure.BROKEN:  # what has ended keeps its outcome until the key is mended
+                    logger.warning("shadow is broken error=%s", error)
+                else:
+                    logger.warning("server does not answer error=%s", error)
                 self._runner.meter.disrupted()
                 self._adrift = True
                 await self._link.close()

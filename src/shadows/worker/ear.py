@@ -37,6 +37,7 @@ class Ear:
         self.link = Link(store.address)
         self._read: asyncio.Task[Heard] | None = None
         self._deaf_until = 0.0
+        self._trouble = ""
         self.heard: list[Taken] = []
         """What reads have brought, and no cycle has taken over yet."""
         self._name = ""
@@ -100,4 +101,7 @@ class Ear:
                 heard = read.result()
                 self.hear(incarnation, heard.taken)
                 self.woken = heard.woken
+                if heard.trouble and heard.trouble != self._trouble:
+                    logger.warning("shadow is broken error=%s", heard.trouble)
+                self._trouble = heard.trouble
         self._changed()

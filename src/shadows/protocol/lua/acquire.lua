@@ -1,7 +1,8 @@
 -- Asks for what taken tasks need before they may start: all that one comes under, or nothing.
 -- keys: queues due parked live windows permits held waiting leases controls ended ended:at
--- with: limits time streams events unique entry controls permits retire endings rates
+-- with: limits time streams events unique entry controls whole permits retire endings rates
 -- KEYS: the streams of all queues
+-- checks: keys
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, n,
 --       n x token, key, who, m, m x need, name, amount, window in ms, drop (1 | 0)
 --   permit: at most `amount` at once | rate: at most `amount` starts in a window | cooldown: one start, and none for a window
@@ -14,6 +15,8 @@
 --   ~KEY in `held` is what a task has passed that was set aside: r/… a place in a rate, d/NAME a debounce, x/NAME one in
 --   which a newer one took its place
 --   \2NAME in `permits` is who last started under the cooldown c/NAME; \3NAME is whose key waits to be the debounced one
+local wrong = wrong_key()
+if wrong then return wrong end
 local me, n = ARGV[2], tonumber(ARGV[6])
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
 local leased = tonumber(call('ZSCORE', leases, me) or 0) > now

@@ -1,6 +1,6 @@
 -- Ends an execution that has not started; tells the worker of one that has.
--- keys: queues due parked live controls ended ended:at
--- with: limits time streams events unique entry controls permits retire endings
+-- keys: queues due parked live windows controls ended ended:at
+-- with: limits time streams events unique entry controls whole permits retire endings
 -- KEYS: the streams of all queues
 -- ARGV: instant, key, ms to keep a record, records at most, dead letters at most
 -- Reply: CANCELLED | TOLD (it runs; the note stays until its token is retired) | NONE | BAD | QUEUES
@@ -8,7 +8,8 @@
 local key = ARGV[2]
 local mark = call('HGET', live, key)
 if not mark then return {'NONE'} end
-call('ZREM', due, '')                               -- from here on nothing is refused for memory
+call('HDEL', ended, '')                             -- from here on nothing is refused for memory
+local room = forget(10)
 local place, blob = '', nil
 local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
 if queue then
@@ -23,9 +24,10 @@ if queue then
 else
   place, blob = (call('HGET', parked, key) or ''):match('^([^/]*)/(.*)$')
 end
+if facts[4] and not whole(windows, 'zset') then return {'BAD'} end
 if not retire(key, mark) then return {'BAD'} end
 unreserve(key)
 finish(key, 'cancelled', place or '', '', blob or '')
-sweep(10)
+trim(room)
 publish('')
 return {'CANCELLED'}

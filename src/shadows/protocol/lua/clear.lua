@@ -1,12 +1,15 @@
 -- Removes a page of what is pending: what waits, then what is ready, then what is scheduled. What runs is left alone.
 -- keys: due parked live waiting windows permits held leases controls ended ended:at producers progress
--- with: limits time streams events given controls permits retire endings
+-- with: limits time streams events given controls whole permits retire endings
 -- KEYS: the streams of all queues
+-- checks: keys
 -- ARGV: instant, '', ms to keep a record, records at most, dead letters at most, most
 -- Reply: OK, how many were removed, 1 where more are left | QUEUES
 -- Keeps: what is removed never runs, and its key is free at once. It is on record as cancelled, unless nobody works and
 --        nothing runs: then all records and all bookkeeping go with the last page. What waits goes first, since a permit
 --        that a ready one gives back would make it ready. It takes away before it writes, so a full server does not refuse it.
+local wrong = wrong_key()
+if wrong then return wrong end
 local most = tonumber(ARGV[6])
 local removed, seen, from = 0, 0, {}
 local idle = #call('ZRANGEBYSCORE', leases, '(' .. now, '+inf', 'LIMIT', 0, 1) == 0

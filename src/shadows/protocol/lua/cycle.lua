@@ -1,6 +1,6 @@
 -- A worker's cycle: settle what finished, promote what has come due, take what is ready. One round trip for all three.
 -- keys: meta queues wake due parked live windows leases controls ended ended:at dead dead:at
--- with: limits time streams events unique places entry controls permits endings letters
+-- with: limits time streams events unique places entry controls whole permits endings letters
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, take at most, promote at most,
 --       an entry of `wake` that was read ('' = none), n, n x token, key, outcome, instant, data; the queues to take from
@@ -18,38 +18,51 @@
 local me, take, most = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7])
 local woken, n = ARGV[8], tonumber(ARGV[9])
 local first_queue = 10 + n * 5
-call('ZREM', due, '')                               -- from here on nothing is refused for memory
+call('HDEL', ended, '')                             -- from here on nothing is refused for memory
+local room = forget(2 * n + 10)
 if woken ~= '' and call('TYPE', wake).ok == 'stream' then
   call('XACK', wake, 'g', woken)
 end
 
-local answers, settled = {}, {}
+local answers, settled, broken = {}, {}, false
+-- Whether all that an outcome may write is whole; what it surely writes has been touched by now.
+local function writable(outcome, later, lasting)
+  return givable() and (not later or whole(parked, 'hash') and whole(due, 'zset'))
+    and (outcome == 'completed' or outcome == 'next' or whole(dead, 'hash') and whole(dead_at, 'zset'))
+    and (not lasting or whole(windows, 'zset'))
+end
 local i = 10
 while i < first_queue do
   local token, key, outcome, instant, data = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
   local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
   local answer, beyond = 'B', i + 5
-  local sound_followers = true
+  local sound_followers, later = true, false
   while ARGV[beyond] == '' do                       -- its followers: all of them can be scheduled, or none is
     sound_followers = sound_followers and tonumber(ARGV[beyond + 3]) and good(ARGV[beyond + 2])
+    later = later or (tonumber(ARGV[beyond + 3]) or 0) > now
     beyond = beyond + 5
   end
   if outcome == 'started' then
     if listening and call('HGET', live, key) == token then tell('running', key) end
     answer = 'O'
   elseif queue and instant and sound_followers and good(queue) then
-    local attempt, deliveries, body, blob, _
+    local mark, attempt, deliveries, body, blob, _ = call('HGET', live, key)
     if outcome ~= 'completed' and (outcome ~= 'next' or watched) then
       _, attempt, deliveries, body, blob = entry(queue, id)
     end
-    local stop = unwatch(token, queue, id)
-    if call('XACK', stream[queue], 'g', id) == 0 then  -- the fence
+    local lasting = outcome ~= 'retry' and outcome ~= 'release' and outcome ~= 'next'
+    if not writable(outcome, later or not lasting and instant > now, lasting and instant > 0) then
+      broken = true                                 -- it is asked again once that is mended
+      answer = ''
+    end
+    local stop = answer ~= '' and unwatch(token, queue, id)
+    if answer == '' then                            -- (nothing was written of it)
+    elseif call('XACK', stream[queue], 'g', id) == 0 then  -- the fence
       answer = 'S'
       if watched then call('ZREM', controls, me .. '\0' .. token) end  -- (left over where somebody removed a group)
     else
       settled[queue] = settled[queue] or {}
       settled[queue][#settled[queue] + 1] = id
-      local mark = call('HGET', live, key)
       if mark and mark ~= token then                -- another life has the key
         answer = 'S'
       else
@@ -101,6 +114,7 @@ while i < first_queue do
   i = beyond
 end
 for queue, ids in pairs(settled) do call('XDEL', stream[queue], unpack(ids)) end
+if broken then return redis.error_reply('WRONGTYPE of a key that an outcome needs') end
 
 local head = tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2])
 if most > 0 and head and head <= now then
@@ -112,6 +126,7 @@ if most > 0 and head and head <= now then
       call('ZREM', due, key)
       if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end
     elseif not queue then
+      if not (whole(dead, 'hash') and whole(dead_at, 'zset')) then return redis.error_reply('WRONGTYPE of dead letters') end
       call('ZREM', due, key)
       vacate(key)
       call('HDEL', parked, key)
@@ -128,7 +143,7 @@ if most > 0 and head and head <= now then
   end
   head = tonumber(call('ZRANGE', due, 0, 0, 'WITHSCORES')[2])
 end
-sweep(2 * n + 10)
+trim(room)
 
 local taken, lease = {}, tonumber(call('ZSCORE', leases, me) or 0) > now
 local paused = facts[3] or ''

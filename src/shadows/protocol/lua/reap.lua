@@ -1,7 +1,8 @@
 -- Takes a bounded batch of tasks back from a worker whose lease has expired, or from a consumer that never had one.
 -- keys: queues wake due parked live leases workers controls ended ended:at dead dead:at progress
--- with: limits time streams events unique places entry controls permits endings letters
+-- with: limits time streams events unique places entry controls whole permits endings letters
 -- KEYS: the streams of all queues
+-- checks: keys
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, most deliveries, take back at most
 -- Reply: ALIVE | OK, tasks taken back, 1 where some are left | QUEUES
 -- Keeps: the first step sets the lease to -1 or -2, so that the owner's next beat answers LOST; the lease goes with the
@@ -36,6 +37,8 @@ for i = FIXED + 1, #KEYS do
   local queue = KEYS[i]:sub(#queues + 1)
   if good(queue) then                               -- what a broken one holds is out of reach, and must not keep the lease
     local pending = most > moved and redis.pcall('XPENDING', stream[queue], 'g', '-', '+', most - moved, who) or {}
+    local wrong = #pending > 0 and wrong_key()
+    if wrong then return wrong end
     for _, item in ipairs(pending) do
       local id = item[1]
       local token = queue .. '/' .. id

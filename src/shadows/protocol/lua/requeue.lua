@@ -2,11 +2,14 @@
 -- keys: queues due parked live dead dead:at
 -- with: time streams events places
 -- KEYS: the streams of all queues
+-- checks: keys
 -- ARGV: instant, id, the call to run ('' = the letter's own)
 -- Reply: REQUEUED | NONE (no letter has the id) | TAKEN (its key is an unfinished execution's) | LOST (its call is gone)
 --        | BAD (its queue cannot be written) | QUEUES
 -- Keeps: the letter goes as its task comes; sent again it finds no letter, and changes nothing. It takes away before it
 --        writes, so a full server does not refuse it.
+local wrong = wrong_key()
+if wrong then return wrong end
 local id = ARGV[2]
 local letter = call('HGET', dead, id)
 if not letter then return {'NONE'} end

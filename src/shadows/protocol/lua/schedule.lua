@@ -1,6 +1,6 @@
 -- Accepts n calls, each by itself: to run at once, or at an instant.
 -- keys: queues
--- with: time streams events unique places accept
+-- with: time streams events unique whole places accept
 -- KEYS: the streams of all queues
 -- ARGV: as shared/accept.lua, all in mode add
 -- Reply: OK, a letter for each: A accepted, E exists (the key is taken, or not free again yet), B bad, F its queue is

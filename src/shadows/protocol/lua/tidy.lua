@@ -1,12 +1,15 @@
 -- What a living worker does for the shadow at every heartbeat: says what it is, forgets windows that are over and dead
 -- letters of more than 30 days ago, hands out permits that are free. One request, as waiting workers send it too.
 -- keys: queues due parked live permits held waiting windows producers dead dead:at
--- with: time streams events permits rates words
+-- with: time streams events whole permits rates words
 -- KEYS: the streams of all queues
+-- checks: keys
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning), what it says of itself ('' = nothing)
 -- Reply: OK, the name to go on behind ('' = all were looked at) | QUEUES
 -- Keeps: nobody waits for a permit that nobody holds, also where something was removed by hand: where somebody waits
 --        those who hold are counted, unless they are more than 2,000.
+local wrong = wrong_key()
+if wrong then return wrong end
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
 if ARGV[4] ~= '' then say(ARGV[2], ARGV[4]) end
 local old = call('ZRANGEBYSCORE', windows, '-inf', now, 'LIMIT', 0, 200)

@@ -4,6 +4,9 @@
 -- aside has passed already; `waiting`: NAME\0ORDER\0KEY, and the mark ~wait/ORDER/NAME in `live`. A permit that is given
 -- back goes at once to the first in line, so none is lost on its way; nowhere else may `in use` fall while somebody waits.
 local holding, pops = call('HLEN', held) > 0, 0
+local function givable()                            -- whether a permit can be handed over
+  return not holding or whole(permits, 'hash') and whole(waiting, 'zset') and whole(parked, 'hash') and whole(due, 'zset')
+end
 local function vacate(key)                          -- nothing stands under the key any more
   call('HDEL', live, key)
   if holding then call('HDEL', held, '~' .. key) end
