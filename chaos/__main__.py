@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "preset",
         nargs="?",
         choices=list(PRESETS),
-        help="a run with a name, at its full size; all else but seed, scale, engine and peer is then given",
+        help="a run with a name, at its full size; all else but seed, scale, lease, engine and peer is then given",
     )
     parser.add_argument("--seed", type=int, default=1, help="what the plan is drawn from")
     parser.add_argument(
@@ -112,6 +112,7 @@ def _given(told: argparse.Namespace) -> list[Settings]:
                 seed=told.seed,
                 tasks=max(1, round(one.tasks * told.scale)),
                 seconds=one.seconds * told.scale,
+                lease=told.lease,
                 engine=told.engine,
                 patience=told.patience,
             )

@@ -58,17 +58,9 @@ def _times(values: Sequence[float]) -> str:
 
 def table(files: Sequence[Path]) -> list[str]:
     """What runs left as JSON, as the rows of a Markdown table."""
-    heads: tuple[str, ...] = (
-        "run",
-        "engine",
-        "seed",
-        "struck",
-        "accepted",
-        "lost",
-        "unexpected",
-        "duplicated / unexplained",
-    )
-    heads += ("refused late", "recovery p50 / p99", "seconds", "")
+    heads: tuple[str, ...] = ("run", "of", "engine", "seed", "lease", "struck", "accepted")
+    heads += ("lost", "unexpected", "false failures", "duplicated / unexplained", "refused late")
+    heads += ("lapses", "recovery p50 / p99", "seconds", "")
     told = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for file in files:
         one = json.loads(file.read_text())
@@ -76,9 +68,10 @@ def table(files: Sequence[Path]) -> list[str]:
         times = [one["recovery_p50"], one["recovery_p99"]]
         recovery = " / ".join("-" if value is None else f"{value:.2f} s" for value in times)
         told.append(
-            f"| {file.stem} | {one['engine']} | {one['seed']} | {struck} | {one['accepted']:,} "
-            f"| {len(one['lost'])} | {len(one['unexpected'])} "
-            f"| {one['duplicated']} / {len(one['unexplained'])} | {one['refused']} | {recovery} "
+            f"| {file.stem} | {one['of']} | {one['engine']} | {one['seed']} | {one['lease']:g} s "
+            f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unexpected'])} "
+            f"| {len(one['false_failures'])} | {one['duplicated']} / {len(one['unexplained'])} "
+            f"| {one['refused']} | {one['lapses']} | {recovery} "
             f"| {one['seconds']:.0f} | {'**broken**' if one['failed'] else 'kept'} |"
         )
     return told
@@ -91,6 +84,7 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
             {
                 "at": stamp(),
                 "command": settings.command,
+                "of": settings.peer or "shadows",
                 "seed": settings.seed,
                 "engine": settings.engine,
                 "tasks": settings.tasks,

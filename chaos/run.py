@@ -50,6 +50,11 @@ class Settings:
     """The other version that every second worker runs: a commit, or `next`."""
 
     @property
+    def peer(self) -> str | None:
+        """Whom it is done to, if not to shadows."""
+        return None if self.stack is SHADOWS else "pydocket"
+
+    @property
     def command(self) -> str:
         """What repeats the run."""
         words = ["uv run python -m chaos", f"--seed {self.seed}", f"--tasks {self.tasks}"]
@@ -57,8 +62,8 @@ class Settings:
             words.append(f"--faults {','.join(self.faults)}")
         words += [f"--workers {self.workers}", f"--concurrency {self.concurrency}", f"--lease {self.lease:g}"]
         words += [f"--seconds {self.seconds:g}", f"--pace {self.pace:g}", f"--engine {self.engine}"]
-        if self.stack is not SHADOWS:
-            words.append("--peer pydocket")
+        if self.peer:
+            words.append(f"--peer {self.peer}")
         if Fault.IDLE_RESET in self.faults:
             words.append(f"--idle {self.idle:g}")
         if self.beside:
