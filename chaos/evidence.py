@@ -7,7 +7,7 @@ from chaos.effects import Effect
 from chaos.plan import Fault, Job
 
 LAPSE = "lapse"
-"""A worker that nothing was done to says that its lease was lost: the machine gave it no turn for so long."""
+"""Tasks were taken back from a worker that nothing was done to: the machine gave it no turn for so long."""
 
 _RUN_AGAIN = frozenset(
     {
