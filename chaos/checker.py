@@ -16,13 +16,19 @@ from chaos.evidence import LAPSE, Event, Evidence, Exit
 from chaos.plan import AT_ONCE, Fault, Job, Kind
 
 RECORDING = 0.5
-"""Seconds that recording an outcome may take a worker to which nothing is done."""
+"""Seconds that recording an outcome may take a worker to which nothing is done, or a quarter of its lease, if that is longer.
+
+Long leases are for machines that give nobody a turn for long, and within each quarter a worker was heard of.
+"""
 SIGNAL = 0.02
 """Seconds that a signal may take to arrive."""
 MAX_STARTS = 10
 """Of a pill: its worker's other suspects may be charged with the first deaths, in its place."""
 GRACE = 25.0
 """Seconds that workers get to leave: their default."""
+
+PENDING = ("scheduled", "queued", "waiting", "running")
+"""States of what is still to be done."""
 
 type Step = tuple[str, int]
 
@@ -45,6 +51,8 @@ class Verdict:
     accepted: int = 0
     completed: int = 0
     lost: list[str] = field(default_factory=list[str])
+    unfinished: list[str] = field(default_factory=list[str])
+    """Still to be done when patience ended, by the shadow's own word: the machine was too slow, or something waits for ever."""
     forgotten: list[str] = field(default_factory=list[str])
     """Lost because the server was told to forget everything."""
     unexpected: list[str] = field(default_factory=list[str])
@@ -77,6 +85,7 @@ class Verdict:
         return any(
             (
                 self.lost,
+                self.unfinished,
                 self.unexpected,
                 self.unexplained,
                 self.false_failures,
@@ -123,6 +132,7 @@ class _Case:
         for run in self.runs:
             self.by_step[run.step].append(run)
         self.owners = {key: job for job in evidence.jobs.values() for key in job.keys}
+        self.recording = max(RECORDING, evidence.lease / 4)
         self.verdict = Verdict(accepted=len(evidence.accepted), refused=evidence.refused)
 
     def judge(self) -> Verdict:
@@ -155,7 +165,10 @@ class _Case:
             self.verdict.false_failures.append(f"{job.key} ({', '.join(reasons)})")
         else:
             told = f"missing {[number for _, number in missing]}" if missing else "ran"
-            self.verdict.lost.append(f"{job.key} ({told}, recorded {states})")
+            kept = any(state in PENDING for state in states)
+            (self.verdict.unfinished if kept else self.verdict.lost).append(
+                f"{job.key} ({told}, recorded {states})"
+            )
 
     def _happened(self, step: Step) -> bool:
         return any(run.word in ("end", "raised") for run in self.by_step.get(step, ()))
@@ -231,7 +244,7 @@ class _Case:
         """Whether a run had begun when its worker was struck, and was not recorded for certain."""
         if not event.strikes(run.pid) or run.start > _last_start(event):
             return False
-        return run.end is None or self._free_time(run.pid, run.end, event.begin) <= RECORDING
+        return run.end is None or self._free_time(run.pid, run.end, event.begin) <= self.recording
 
     def _free_time(self, pid: int, begin: float, end: float) -> float:
         """How much of that time a worker was free to record what it had."""

@@ -115,6 +115,7 @@ class Evidence:
         early: records that were seen before the end, by key, and when they were seen.
         exits: how worker processes ended.
         refused: late outcomes that workers say were refused.
+        lease: of its workers, in seconds.
     """
 
     jobs: Mapping[str, Job]
@@ -125,3 +126,4 @@ class Evidence:
     early: Mapping[str, tuple[float, Record]] = field(default_factory=dict[str, tuple[float, Record]])
     exits: Sequence[Exit] = ()
     refused: int = 0
+    lease: float = 2.0

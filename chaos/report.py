@@ -23,6 +23,7 @@ def lines(settings: Settings, verdict: Verdict, events: Sequence[Event], seconds
         f"accepted         {verdict.accepted}",
         f"completed        {verdict.completed}",
         *_listed("lost", verdict.lost),
+        *_listed("unfinished", verdict.unfinished),
         *_listed("unexpected", verdict.unexpected),
         f"duplicated       {verdict.duplicated}"
         + (f" (in flight at a fault: {explained})" if explained else ""),
@@ -59,7 +60,14 @@ def _times(values: Sequence[float]) -> str:
 def table(files: Sequence[Path]) -> list[str]:
     """What runs left as JSON, as the rows of a Markdown table."""
     heads: tuple[str, ...] = ("run", "of", "engine", "seed", "lease", "struck", "accepted")
-    heads += ("lost", "unexpected", "false failures", "duplicated / unexplained", "refused late")
+    heads += (
+        "lost",
+        "unfinished",
+        "unexpected",
+        "false failures",
+        "duplicated / unexplained",
+        "refused late",
+    )
     heads += ("lapses", "recovery p50 / p99", "seconds", "")
     told = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for file in files:
@@ -69,7 +77,7 @@ def table(files: Sequence[Path]) -> list[str]:
         recovery = " / ".join("-" if value is None else f"{value:.2f} s" for value in times)
         told.append(
             f"| {file.stem} | {one['of']} | {one['engine']} | {one['seed']} | {one['lease']:g} s "
-            f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unexpected'])} "
+            f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unfinished'])} | {len(one['unexpected'])} "
             f"| {len(one['false_failures'])} | {one['duplicated']} / {len(one['unexplained'])} "
             f"| {one['refused']} | {one['lapses']} | {recovery} "
             f"| {one['seconds']:.0f} | {'**broken**' if one['failed'] else 'kept'} |"
@@ -95,6 +103,7 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "accepted": verdict.accepted,
                 "completed": verdict.completed,
                 "lost": verdict.lost,
+                "unfinished": verdict.unfinished,
                 "forgotten": len(verdict.forgotten),
                 "unexpected": verdict.unexpected,
                 "duplicated": verdict.duplicated,

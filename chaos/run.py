@@ -223,6 +223,7 @@ async def _run(
         early=watching.seen,
         exits=fleet.exits,
         refused=fleet.refused(),
+        lease=settings.lease,
     )
 
 

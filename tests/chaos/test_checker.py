@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from chaos.checker import Verdict, check, percentile, runs_of
+from chaos.checker import PENDING, Verdict, check, percentile, runs_of
 from chaos.effects import Effect, Word
 from chaos.evidence import LAPSE, Event, Evidence, Exit, Record
 from chaos.plan import Fault, Job, Kind
@@ -40,6 +40,7 @@ def judged(
     early: dict[str, tuple[float, Record]] | None = None,
     exits: Sequence[Exit] = (),
     refused: int = 0,
+    lease: float = 2.0,
 ) -> Verdict:
     """The verdict; unless told, all jobs were accepted at 0 and are recorded as completed."""
     return check(
@@ -52,6 +53,7 @@ def judged(
             early or {},
             exits,
             refused,
+            lease,
         )
     )
 
@@ -70,8 +72,11 @@ class TestLost:
     def test_a_record_of_a_run_that_never_was_does_not_save_it(self) -> None:
         assert judged().lost == ["k (missing [1], recorded ['completed'])"]
 
-    def test_what_ran_and_is_still_to_be_done_is_lost(self) -> None:
-        assert judged(ran(1, 2), records={"k": Record("queued")}).lost == ["k (ran, recorded ['queued'])"]
+    @pytest.mark.parametrize("state", PENDING)
+    def test_what_is_still_to_be_done_is_unfinished(self, state: str) -> None:
+        verdict = judged(ran(1, 2), records={"k": Record(state)})
+        assert (verdict.lost, verdict.unfinished) == ([], [f"k (ran, recorded ['{state}'])"])
+        assert verdict.failed
 
     def test_what_only_started_is_lost(self) -> None:
         assert judged(ran(1, None)).lost == ["k (missing [1], recorded ['completed'])"]
@@ -166,6 +171,9 @@ class TestDuplicates:
 
     def test_what_ended_long_before_it_must_be(self) -> None:
         assert judged(ran(1, 1.2), ran(4, 5, pid=2), events=[killed(2, 1)]).unexplained
+
+    def test_a_long_lease_gives_longer_to_record(self) -> None:
+        assert judged(ran(1, 1.2), ran(4, 5, pid=2), events=[killed(2, 1)], lease=4.0).explained
 
     def test_what_ended_while_the_server_was_away_may_not_be_recorded(self) -> None:
         away = Event(Fault.REDIS_KILL9, 1.3, 9.8)

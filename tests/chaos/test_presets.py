@@ -33,4 +33,4 @@ def test_faults_of_a_cluster_and_of_one_server_are_not_mixed(capsys: pytest.Capt
 
 def test_findings_make_a_table(tmp_path: Path) -> None:
     write(tmp_path / "F1.json", Settings(seed=7), Verdict(lost=["k"]), [], 3)
-    assert table([tmp_path / "F1.json"])[-1].startswith("| F1 | shadows | valkey | 7 | 2 s | - | 0 | 1 |")
+    assert table([tmp_path / "F1.json"])[-1].startswith("| F1 | shadows | valkey | 7 | 2 s | - | 0 | 1 | 0 |")
