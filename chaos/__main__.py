@@ -78,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--keep", type=Path, help="keep logs and effects in this folder, which must be empty")
     parser.add_argument(
-        "--beside", metavar="COMMIT", help="what every second worker runs; also next, a next wire version"
+        "--beside",
+        metavar="COMMIT",
+        help="what every second worker runs; also next, a next wire version, and breaking, of a second producer",
     )
     parser.add_argument("--peer", choices=["pydocket"], help="do it to this one instead")
     parser.add_argument(

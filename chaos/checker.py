@@ -27,6 +27,14 @@ MAX_STARTS = 10
 GRACE = 25.0
 """Seconds that workers get to leave: their default."""
 
+FULL = "Overloaded"
+"""The error that says that the server is full."""
+UNREADABLE = "undecodable"
+"""The reason of a dead letter that nobody could read."""
+UPGRADE = "written by a newer shadows"
+"""What a worker says that refuses to start for that."""
+BACKLOG, LONG = 20, 1.0
+"""So many tasks that wait are a backlog, of which something must be begun within so many seconds."""
 PENDING = ("scheduled", "queued", "waiting", "running")
 """States of what is still to be done."""
 
@@ -69,6 +77,20 @@ class Verdict:
     """Pills that were not given up as they should."""
     limit_exceeded: list[str] = field(default_factory=list[str])
     bad_exits: list[str] = field(default_factory=list[str])
+    unclear: list[str] = field(default_factory=list[str])
+    """Errors by which adds were refused while the server was full, and that do not say so."""
+    stuck: list[str] = field(default_factory=list[str])
+    """Times for which the server was full, and nothing of what was waiting was begun."""
+    foreign: int = 0
+    """Calls in words that nobody could read, and that are dead letters with their reason."""
+    unrefused: list[str] = field(default_factory=list[str])
+    """Others of them, and a worker that did not refuse to start where such are."""
+    refusals: int = 0
+    """Adds that were refused while the server was full, by the error that says so."""
+    waiting: int = 0
+    """What waited when the server became full, for all such times."""
+    drained: int = 0
+    """How much of it was begun while it was full."""
     refused: int = 0
     """Late outcomes that were fenced off."""
     late_ends: int = 0
@@ -93,6 +115,9 @@ class Verdict:
                 self.poison,
                 self.limit_exceeded,
                 self.bad_exits,
+                self.unclear,
+                self.stuck,
+                self.unrefused,
             )
         )
 
@@ -141,6 +166,8 @@ class _Case:
         self._judge_ends()
         self._judge_limit()
         self._judge_exits()
+        self._judge_full()
+        self._judge_foreign()
         self._measure()
         return self.verdict
 
@@ -323,6 +350,48 @@ class _Case:
             for event in self.evidence.events
         )
 
+    def _judge_full(self) -> None:
+        """While the server is full and nothing else happens to it, adds are refused by name, and the backlog drains."""
+        full = [event for event in self.evidence.events if event.fault == Fault.OOM]
+        for event in full:
+            others = [
+                other for other in self.evidence.events if other is not event and _overlap(event, other)
+            ]
+            named = [name for at, name in self.evidence.refusals if event.begin <= at <= event.end]
+            self.verdict.refusals += named.count(FULL)
+            waiting = self._waiting_at(event.begin)
+            begun = sum(event.begin < self._first_start(key) <= event.end for key in waiting)
+            self.verdict.waiting += len(waiting)
+            self.verdict.drained += begun
+            if others:
+                continue
+            self.verdict.unclear += [name for name in named if name != FULL]
+            if len(waiting) >= BACKLOG and event.end - event.begin >= LONG and not begun:
+                self.verdict.stuck.append(f"{event.end - event.begin:.1f} s, {len(waiting)} waiting")
+
+    def _judge_foreign(self) -> None:
+        for key, reason in self.evidence.foreign.items():
+            if reason == UNREADABLE:
+                self.verdict.foreign += 1
+            else:
+                self.verdict.unrefused.append(f"{key} (dead for {reason})")
+        if self.evidence.newcomer is not None:
+            code, said = self.evidence.newcomer
+            if not code or UPGRADE not in said:
+                self.verdict.unrefused.append(f"a worker that ended with {code}")
+
+    def _waiting_at(self, at: float) -> list[str]:
+        """What might have been begun then, and had not been."""
+        return [
+            key
+            for key, accepted in self.evidence.accepted.items()
+            if (job := self.evidence.jobs[key]).kind is not Kind.LIMITED
+            and accepted + job.delay < at < self._first_start(key)
+        ]
+
+    def _first_start(self, key: str) -> float:
+        return min((run.start for run in self.by_step.get((key, 1), ())), default=math.inf)
+
     @cached_property
     def _poisoned(self) -> set[int]:
         return {
@@ -352,6 +421,10 @@ class _Case:
             if flying and after and self.owners.get(runs[0].step[0]) is not None:
                 waits.append(min(after) - event.begin)
         return waits
+
+
+def _overlap(one: Event, other: Event) -> bool:
+    return one.begin <= other.silence and other.begin <= one.silence
 
 
 def _last_start(event: Event) -> float:

@@ -116,6 +116,9 @@ class Evidence:
         exits: how worker processes ended.
         refused: late outcomes that workers say were refused.
         lease: of its workers, in seconds.
+        foreign: the reason for which each call that nobody could read is a dead letter, by key; None where it is none.
+        newcomer: what a worker of today ended with, and said, that came once another version's words were there.
+        refusals: when adds were refused, and by which class of errors.
     """
 
     jobs: Mapping[str, Job]
@@ -127,3 +130,6 @@ class Evidence:
     exits: Sequence[Exit] = ()
     refused: int = 0
     lease: float = 2.0
+    refusals: Sequence[tuple[float, str]] = ()
+    foreign: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    newcomer: tuple[int, str] | None = None

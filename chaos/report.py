@@ -33,9 +33,18 @@ def lines(settings: Settings, verdict: Verdict, events: Sequence[Event], seconds
         *_listed("wrong pills", verdict.poison),
         *_listed("limit exceeded", verdict.limit_exceeded),
         *_listed("bad exits", verdict.bad_exits),
+        *_listed("unrefused", verdict.unrefused),
+        *_listed("unclear", verdict.unclear),
+        *_listed("stuck", verdict.stuck),
         f"fenced           {verdict.refused} late outcomes refused, {verdict.late_ends} late ends",
         f"recovery         {_times(verdict.recovery)}",
     ]
+    if verdict.foreign:
+        told.append(f"foreign          {verdict.foreign} calls of another version refused with their reason")
+    if verdict.refusals or verdict.waiting:
+        told.append(
+            f"while full       {verdict.refusals} adds refused, {verdict.drained} of {verdict.waiting} that waited begun"
+        )
     if verdict.resumption:
         told.append(f"resumption       {_times(verdict.resumption)}")
     if verdict.forgotten:
@@ -114,6 +123,13 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "poison": verdict.poison,
                 "limit_exceeded": verdict.limit_exceeded,
                 "bad_exits": verdict.bad_exits,
+                "foreign": verdict.foreign,
+                "unrefused": verdict.unrefused,
+                "unclear": verdict.unclear,
+                "stuck": verdict.stuck,
+                "refusals": verdict.refusals,
+                "waiting": verdict.waiting,
+                "drained": verdict.drained,
                 "refused": verdict.refused,
                 "late_ends": verdict.late_ends,
                 "lapses": verdict.lapses,

@@ -41,6 +41,9 @@ def judged(
     exits: Sequence[Exit] = (),
     refused: int = 0,
     lease: float = 2.0,
+    refusals: Sequence[tuple[float, str]] = (),
+    foreign: dict[str, str | None] | None = None,
+    newcomer: tuple[int, str] | None = None,
 ) -> Verdict:
     """The verdict; unless told, all jobs were accepted at 0 and are recorded as completed."""
     return check(
@@ -54,6 +57,9 @@ def judged(
             exits,
             refused,
             lease,
+            refusals,
+            foreign or {},
+            newcomer,
         )
     )
 
@@ -366,3 +372,60 @@ class TestRuns:
 
     def test_an_end_without_a_start_is_none(self) -> None:
         assert runs_of([effect("end", 1)]) == []
+
+
+class TestAFullServer:
+    JOBS = tuple(job(f"k{n}") for n in range(30))
+    FULL = Event(Fault.OOM, 10, 12)
+
+    def ran_at(self, begin: float) -> list[Effect]:
+        return [
+            line
+            for n, each in enumerate(self.JOBS)
+            for line in ran(begin + n / 100, begin + n / 10, key=each.key)
+        ]
+
+    def test_refuses_adds_by_an_error_that_says_so(self) -> None:
+        verdict = judged(
+            ran(1, 2), events=[self.FULL], refusals=[(11, "Overloaded"), (13, "ConnectionError")]
+        )
+        assert (verdict.refusals, verdict.unclear, verdict.failed) == (1, [], False)
+
+    def test_that_refuses_by_another_error_is_a_defect(self) -> None:
+        verdict = judged(ran(1, 2), events=[self.FULL], refusals=[(11, "ResponseError")])
+        assert verdict.unclear == ["ResponseError"]
+        assert verdict.failed
+
+    def test_may_be_cut_off_too(self) -> None:
+        cut = Event(Fault.CUT, 11, 11)
+        assert not judged(ran(1, 2), events=[self.FULL, cut], refusals=[(11, "ConnectionError")]).failed
+
+    def test_lets_the_backlog_drain(self) -> None:
+        verdict = judged(self.ran_at(11.9), jobs=self.JOBS, events=[self.FULL])
+        assert (verdict.waiting, verdict.drained, verdict.stuck) == (30, 11, [])
+
+    def test_that_lets_nothing_of_it_begin_is_a_defect(self) -> None:
+        verdict = judged(self.ran_at(12.1), jobs=self.JOBS, events=[self.FULL])
+        assert verdict.stuck == ["2.0 s, 30 waiting"]
+        assert verdict.failed
+
+
+class TestAnotherVersion:
+    def test_is_refused_with_a_reason(self) -> None:
+        verdict = judged(
+            ran(1, 2),
+            foreign={"f": "undecodable"},
+            newcomer=(1, "the shadow 's' is written by a newer shadows (wire version 2 is needed to read it"),
+        )
+        assert (verdict.foreign, verdict.unrefused, verdict.failed) == (1, [], False)
+
+    @pytest.mark.parametrize("reason", ["deliveries", None])
+    def test_whose_calls_go_elsewhere_is_a_defect(self, reason: str | None) -> None:
+        assert judged(ran(1, 2), foreign={"f": reason}).unrefused == [f"f (dead for {reason})"]
+
+    def test_whose_calls_are_run_is_a_defect(self) -> None:
+        assert judged(ran(1, 2), ran(1, 2, key="f"), foreign={"f": "undecodable"}).unexpected
+
+    @pytest.mark.parametrize("newcomer", [(0, ""), (1, "no server")])
+    def test_that_lets_one_start_is_a_defect(self, newcomer: tuple[int, str]) -> None:
+        assert judged(ran(1, 2), newcomer=newcomer).failed
