@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "preset",
         nargs="?",
         choices=list(PRESETS),
-        help="a run with a name, at its full size; all else but seed, scale, engine and peer is then given",
+        help="a run with a name, at its full size; all else but seed, scale, lease, engine and peer is then given",
     )
     parser.add_argument("--seed", type=int, default=1, help="what the plan is drawn from")
     parser.add_argument(
@@ -78,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--keep", type=Path, help="keep logs and effects in this folder, which must be empty")
     parser.add_argument(
-        "--beside", metavar="COMMIT", help="what every second worker runs; also next, a next wire version"
+        "--beside",
+        metavar="COMMIT",
+        help="what every second worker runs; also next, a next wire version, and breaking, of a second producer",
     )
     parser.add_argument("--peer", choices=["pydocket"], help="do it to this one instead")
     parser.add_argument(
@@ -112,6 +114,7 @@ def _given(told: argparse.Namespace) -> list[Settings]:
                 seed=told.seed,
                 tasks=max(1, round(one.tasks * told.scale)),
                 seconds=one.seconds * told.scale,
+                lease=told.lease,
                 engine=told.engine,
                 patience=told.patience,
             )

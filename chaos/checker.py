@@ -16,13 +16,27 @@ from chaos.evidence import LAPSE, Event, Evidence, Exit
 from chaos.plan import AT_ONCE, Fault, Job, Kind
 
 RECORDING = 0.5
-"""Seconds that recording an outcome may take a worker to which nothing is done."""
+"""Seconds that recording an outcome may take a worker to which nothing is done, or a quarter of its lease, if that is longer.
+
+Long leases are for machines that give nobody a turn for long, and within each quarter a worker was heard of.
+"""
 SIGNAL = 0.02
 """Seconds that a signal may take to arrive."""
 MAX_STARTS = 10
 """Of a pill: its worker's other suspects may be charged with the first deaths, in its place."""
 GRACE = 25.0
 """Seconds that workers get to leave: their default."""
+
+FULL = "Overloaded"
+"""The error that says that the server is full."""
+UNREADABLE = "undecodable"
+"""The reason of a dead letter that nobody could read."""
+UPGRADE = "written by a newer shadows"
+"""What a worker says that refuses to start for that."""
+BACKLOG, LONG = 20, 1.0
+"""So many tasks that wait are a backlog, of which something must be begun within so many seconds."""
+PENDING = ("scheduled", "queued", "waiting", "running")
+"""States of what is still to be done."""
 
 type Step = tuple[str, int]
 
@@ -45,6 +59,8 @@ class Verdict:
     accepted: int = 0
     completed: int = 0
     lost: list[str] = field(default_factory=list[str])
+    unfinished: list[str] = field(default_factory=list[str])
+    """Still to be done when patience ended, by the shadow's own word: the machine was too slow, or something waits for ever."""
     forgotten: list[str] = field(default_factory=list[str])
     """Lost because the server was told to forget everything."""
     unexpected: list[str] = field(default_factory=list[str])
@@ -61,6 +77,20 @@ class Verdict:
     """Pills that were not given up as they should."""
     limit_exceeded: list[str] = field(default_factory=list[str])
     bad_exits: list[str] = field(default_factory=list[str])
+    unclear: list[str] = field(default_factory=list[str])
+    """Errors by which adds were refused while the server was full, and that do not say so."""
+    stuck: list[str] = field(default_factory=list[str])
+    """Times for which the server was full, and nothing of what was waiting was begun."""
+    foreign: int = 0
+    """Calls in words that nobody could read, and that are dead letters with their reason."""
+    unrefused: list[str] = field(default_factory=list[str])
+    """Others of them, and a worker that did not refuse to start where such are."""
+    refusals: int = 0
+    """Adds that were refused while the server was full, by the error that says so."""
+    waiting: int = 0
+    """What waited when the server became full, for all such times."""
+    drained: int = 0
+    """How much of it was begun while it was full."""
     refused: int = 0
     """Late outcomes that were fenced off."""
     late_ends: int = 0
@@ -77,6 +107,7 @@ class Verdict:
         return any(
             (
                 self.lost,
+                self.unfinished,
                 self.unexpected,
                 self.unexplained,
                 self.false_failures,
@@ -84,6 +115,9 @@ class Verdict:
                 self.poison,
                 self.limit_exceeded,
                 self.bad_exits,
+                self.unclear,
+                self.stuck,
+                self.unrefused,
             )
         )
 
@@ -123,6 +157,7 @@ class _Case:
         for run in self.runs:
             self.by_step[run.step].append(run)
         self.owners = {key: job for job in evidence.jobs.values() for key in job.keys}
+        self.recording = max(RECORDING, evidence.lease / 4)
         self.verdict = Verdict(accepted=len(evidence.accepted), refused=evidence.refused)
 
     def judge(self) -> Verdict:
@@ -131,6 +166,8 @@ class _Case:
         self._judge_ends()
         self._judge_limit()
         self._judge_exits()
+        self._judge_full()
+        self._judge_foreign()
         self._measure()
         return self.verdict
 
@@ -155,7 +192,10 @@ class _Case:
             self.verdict.false_failures.append(f"{job.key} ({', '.join(reasons)})")
         else:
             told = f"missing {[number for _, number in missing]}" if missing else "ran"
-            self.verdict.lost.append(f"{job.key} ({told}, recorded {states})")
+            kept = any(state in PENDING for state in states)
+            (self.verdict.unfinished if kept else self.verdict.lost).append(
+                f"{job.key} ({told}, recorded {states})"
+            )
 
     def _happened(self, step: Step) -> bool:
         return any(run.word in ("end", "raised") for run in self.by_step.get(step, ()))
@@ -231,7 +271,7 @@ class _Case:
         """Whether a run had begun when its worker was struck, and was not recorded for certain."""
         if not event.strikes(run.pid) or run.start > _last_start(event):
             return False
-        return run.end is None or self._free_time(run.pid, run.end, event.begin) <= RECORDING
+        return run.end is None or self._free_time(run.pid, run.end, event.begin) <= self.recording
 
     def _free_time(self, pid: int, begin: float, end: float) -> float:
         """How much of that time a worker was free to record what it had."""
@@ -310,6 +350,48 @@ class _Case:
             for event in self.evidence.events
         )
 
+    def _judge_full(self) -> None:
+        """While the server is full and nothing else happens to it, adds are refused by name, and the backlog drains."""
+        full = [event for event in self.evidence.events if event.fault == Fault.OOM]
+        for event in full:
+            others = [
+                other for other in self.evidence.events if other is not event and _overlap(event, other)
+            ]
+            named = [name for at, name in self.evidence.refusals if event.begin <= at <= event.end]
+            self.verdict.refusals += named.count(FULL)
+            waiting = self._waiting_at(event.begin)
+            begun = sum(event.begin < self._first_start(key) <= event.end for key in waiting)
+            self.verdict.waiting += len(waiting)
+            self.verdict.drained += begun
+            if others:
+                continue
+            self.verdict.unclear += [name for name in named if name != FULL]
+            if len(waiting) >= BACKLOG and event.end - event.begin >= LONG and not begun:
+                self.verdict.stuck.append(f"{event.end - event.begin:.1f} s, {len(waiting)} waiting")
+
+    def _judge_foreign(self) -> None:
+        for key, reason in self.evidence.foreign.items():
+            if reason == UNREADABLE:
+                self.verdict.foreign += 1
+            else:
+                self.verdict.unrefused.append(f"{key} (dead for {reason})")
+        if self.evidence.newcomer is not None:
+            code, said = self.evidence.newcomer
+            if not code or UPGRADE not in said:
+                self.verdict.unrefused.append(f"a worker that ended with {code}")
+
+    def _waiting_at(self, at: float) -> list[str]:
+        """What might have been begun then, and had not been."""
+        return [
+            key
+            for key, accepted in self.evidence.accepted.items()
+            if (job := self.evidence.jobs[key]).kind is not Kind.LIMITED
+            and accepted + job.delay < at < self._first_start(key)
+        ]
+
+    def _first_start(self, key: str) -> float:
+        return min((run.start for run in self.by_step.get((key, 1), ())), default=math.inf)
+
     @cached_property
     def _poisoned(self) -> set[int]:
         return {
@@ -339,6 +421,10 @@ class _Case:
             if flying and after and self.owners.get(runs[0].step[0]) is not None:
                 waits.append(min(after) - event.begin)
         return waits
+
+
+def _overlap(one: Event, other: Event) -> bool:
+    return one.begin <= other.silence and other.begin <= one.silence
 
 
 def _last_start(event: Event) -> float:

@@ -7,7 +7,7 @@ from chaos.effects import Effect
 from chaos.plan import Fault, Job
 
 LAPSE = "lapse"
-"""A worker that nothing was done to says that its lease was lost: the machine gave it no turn for so long."""
+"""Tasks were taken back from a worker that nothing was done to: the machine gave it no turn for so long."""
 
 _RUN_AGAIN = frozenset(
     {
@@ -115,6 +115,10 @@ class Evidence:
         early: records that were seen before the end, by key, and when they were seen.
         exits: how worker processes ended.
         refused: late outcomes that workers say were refused.
+        lease: of its workers, in seconds.
+        foreign: the reason for which each call that nobody could read is a dead letter, by key; None where it is none.
+        newcomer: what a worker of today ended with, and said, that came once another version's words were there.
+        refusals: when adds were refused, and by which class of errors.
     """
 
     jobs: Mapping[str, Job]
@@ -125,3 +129,7 @@ class Evidence:
     early: Mapping[str, tuple[float, Record]] = field(default_factory=dict[str, tuple[float, Record]])
     exits: Sequence[Exit] = ()
     refused: int = 0
+    lease: float = 2.0
+    refusals: Sequence[tuple[float, str]] = ()
+    foreign: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    newcomer: tuple[int, str] | None = None

@@ -3,28 +3,24 @@
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from chaos.effects import FOLDER
-from chaos.evidence import LAPSE, Event, Exit
+from chaos.evidence import Event, Exit
+from chaos.lapses import lapses, taken_back
 from chaos.plan import Fault
 from chaos.stack import ROOT
 
 _LOOK = 0.05
 """Seconds between two looks at who has died."""
-_LAPSED = 4
-"""Leases before a worker says that its lease was lost: what it did since then may not have been recorded."""
 _POISONED = 9
 """What a worker that took a pill ends with."""
-_LOST = re.compile(r"^(\S+ \S+) WARNING shadows\.worker: lease lost", re.MULTILINE)
 _REFUSED = "late outcome refused"
 
 
@@ -194,24 +190,8 @@ class Fleet:
         return sum(log.read_text("utf-8", "replace").count(_REFUSED) for log in self._folder.glob("w*.log"))
 
     def lapses(self, faults: list[Event]) -> list[Event]:
-        """Leases that workers lost though no fault had them lose it."""
+        """Leases that ran out though no fault had them run out."""
         pids = {ended.name: ended.pid for ended in self.exits}
         pids |= {member.name: member.pid for member in self.members}
-        found: list[Event] = []
-        for name, pid in pids.items():
-            for at in self._lost(name):
-                begin = at - _LAPSED * self._lease
-                if not any(
-                    fault.runs_again
-                    and fault.strikes(pid)
-                    and fault.begin <= at
-                    and fault.end >= at - 2 * self._lease
-                    for fault in faults
-                ):
-                    found.append(Event(LAPSE, begin, at, frozenset({pid})))
-        return found
-
-    def _lost(self, name: str) -> Iterator[float]:
-        text = (self._folder / f"{name}.log").read_text("utf-8", "replace")
-        for found in _LOST.finditer(text):
-            yield datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+        logs = [log.read_text("utf-8", "replace") for log in self._folder.glob("w*.log")]
+        return lapses([(pids[name], at) for log in logs for name, at in taken_back(log)], faults, self._lease)

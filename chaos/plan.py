@@ -206,6 +206,11 @@ def jobs(seed: int, tasks: int, seconds: float, lease: float, faults: Sequence[F
     return [_job(draw, n, kind, seconds * n / tasks, lease) for n, kind in enumerate(kinds)]
 
 
+def foreign(tasks: int, seconds: float) -> list[Job]:
+    """Calls for a producer whose words nobody here can read."""
+    return [Job(f"foreign-{n}", Kind.INSTANT, round(seconds * n / tasks, 3)) for n in range(tasks)]
+
+
 def _job(draw: random.Random, n: int, kind: Kind, at: float, lease: float) -> Job:
     seconds = draw.uniform(0, _LONGEST) * draw.random()
     delay = draw.uniform(0, 3 * lease) if kind is Kind.SCHEDULED else 0.0
@@ -264,10 +269,18 @@ def read_log(file: Path) -> tuple[dict[str, float], set[str]]:
     """Which keys were accepted, and when (for the first time); and which were tried."""
     accepted: dict[str, float] = {}
     tried: set[str] = set()
-    for line in file.read_text().splitlines() if file.exists() else ():
-        word, key, at = line.split(" ")
+    for word, key, at, *_ in _lines(file):
         if word == "accepted":
             accepted.setdefault(key, float(at))
-        else:
+        elif word == "tried":
             tried.add(key)
     return accepted, tried
+
+
+def read_refusals(file: Path) -> list[tuple[float, str]]:
+    """When an add was refused, and by which error: the first of each class and key."""
+    return [(float(at), name) for word, _, at, *names in _lines(file) if word == "refused" for name in names]
+
+
+def _lines(file: Path) -> list[list[str]]:
+    return [line.split(" ") for line in file.read_text().splitlines()] if file.exists() else []

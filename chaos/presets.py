@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chaos.plan import Fault
 from chaos.run import Settings
-from chaos.versions import NEXT, OLD
+from chaos.versions import BREAKING, NEXT, OLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,17 @@ class Preset:
 
 
 def _one(
-    faults: tuple[Fault, ...], tasks: int, seconds: float, *, workers: int = 4, pace: float = 1.0
+    faults: tuple[Fault, ...],
+    tasks: int,
+    seconds: float,
+    *,
+    workers: int = 4,
+    pace: float = 1.0,
+    concurrency: int = 10,
 ) -> Settings:
-    return Settings(faults=faults, tasks=tasks, seconds=seconds, workers=workers, pace=pace)
+    return Settings(
+        faults=faults, tasks=tasks, seconds=seconds, workers=workers, pace=pace, concurrency=concurrency
+    )
 
 
 _WIRE = (
@@ -54,7 +62,10 @@ PRESETS = {
     "F7": Preset(
         "tasks that kill their worker: dead-lettered, all else unharmed", (_one((Fault.POISON,), 2_000, 60),)
     ),
-    "F8": Preset("Redis full: adds refused, the backlog drains", (_one((Fault.OOM,), 5_000, 100),)),
+    "F8": Preset(
+        "Redis full: adds refused by an error that says so, the backlog drains",
+        (_one((Fault.OOM,), 5_000, 100, workers=3, concurrency=1),),
+    ),
     "F9": Preset(
         "SIGTERM, 4 workers rolling: lost 0, doubled 0, gone within their grace",
         (_one((Fault.SIGTERM,), 10_000, 120),),
@@ -72,12 +83,20 @@ PRESETS = {
         (_one((Fault.FAILOVER, Fault.MIGRATE), 5_000, 100),),
     ),
     "F13": Preset(
-        "two versions side by side, rolling both ways: lost 0",
-        tuple(
-            Settings(
-                faults=(Fault.SIGTERM, Fault.KILL9), tasks=3_000, seconds=60, workers=4, pace=2, beside=beside
-            )
-            for beside in (OLD, NEXT)
+        "two versions side by side, rolling both ways: lost 0; what cannot be read is refused with its reason",
+        (
+            *(
+                Settings(
+                    faults=(Fault.SIGTERM, Fault.KILL9),
+                    tasks=3_000,
+                    seconds=60,
+                    workers=4,
+                    pace=2,
+                    beside=beside,
+                )
+                for beside in (OLD, NEXT)
+            ),
+            Settings(tasks=2_000, seconds=40, beside=BREAKING),
         ),
     ),
 }

@@ -3,7 +3,7 @@
     python -m chaos.producer PLAN SHADOW URL LOG BEGIN
 
 A job whose add had no answer is added again with the same key; `unique_for` keeps the key taken after its end, so that
-a resent add can never be a second task. LOG has a line for each key that was tried and accepted; a producer that begins again
+a resent add can never be a second task. LOG has a line for each key that was tried and accepted, and for the first of each class of errors that refused it; a producer that begins again
 goes on with what the log does not call accepted.
 """
 
@@ -39,17 +39,21 @@ class Producer:
         await asyncio.sleep(max(0.0, self._begin + job.at - time.time()))
         when = datetime.now(UTC) + timedelta(seconds=job.delay) if job.delay else None
         self._write("tried", job.key)
+        refused: set[str] = set()
         while True:
             try:
                 await self._shadow.add(_FUNCTIONS[job.task], when, job.key, unique_for=KEPT)(*job.arguments)
-            except (Overloaded, RedisError, OSError):
+            except (Overloaded, RedisError, OSError) as error:
+                if (name := type(error).__name__) not in refused:
+                    refused.add(name)
+                    self._write("refused", job.key, name)
                 await asyncio.sleep(PAUSE)
             else:
                 self._write("accepted", job.key)
                 return
 
-    def _write(self, word: str, key: str) -> None:
-        os.write(self._log, f"{word} {key} {time.time():.6f}\n".encode())
+    def _write(self, word: str, key: str, *more: str) -> None:
+        os.write(self._log, f"{' '.join((word, key, f'{time.time():.6f}', *more))}\n".encode())
 
 
 async def produce(plan: Path, name: str, url: str, log: Path, begin: float) -> None:

@@ -23,6 +23,7 @@ def lines(settings: Settings, verdict: Verdict, events: Sequence[Event], seconds
         f"accepted         {verdict.accepted}",
         f"completed        {verdict.completed}",
         *_listed("lost", verdict.lost),
+        *_listed("unfinished", verdict.unfinished),
         *_listed("unexpected", verdict.unexpected),
         f"duplicated       {verdict.duplicated}"
         + (f" (in flight at a fault: {explained})" if explained else ""),
@@ -32,9 +33,18 @@ def lines(settings: Settings, verdict: Verdict, events: Sequence[Event], seconds
         *_listed("wrong pills", verdict.poison),
         *_listed("limit exceeded", verdict.limit_exceeded),
         *_listed("bad exits", verdict.bad_exits),
+        *_listed("unrefused", verdict.unrefused),
+        *_listed("unclear", verdict.unclear),
+        *_listed("stuck", verdict.stuck),
         f"fenced           {verdict.refused} late outcomes refused, {verdict.late_ends} late ends",
         f"recovery         {_times(verdict.recovery)}",
     ]
+    if verdict.foreign:
+        told.append(f"foreign          {verdict.foreign} calls of another version refused with their reason")
+    if verdict.refusals or verdict.waiting:
+        told.append(
+            f"while full       {verdict.refusals} adds refused, {verdict.drained} of {verdict.waiting} that waited begun"
+        )
     if verdict.resumption:
         told.append(f"resumption       {_times(verdict.resumption)}")
     if verdict.forgotten:
@@ -58,17 +68,16 @@ def _times(values: Sequence[float]) -> str:
 
 def table(files: Sequence[Path]) -> list[str]:
     """What runs left as JSON, as the rows of a Markdown table."""
-    heads: tuple[str, ...] = (
-        "run",
-        "engine",
-        "seed",
-        "struck",
-        "accepted",
+    heads: tuple[str, ...] = ("run", "of", "engine", "seed", "lease", "struck", "accepted")
+    heads += (
         "lost",
+        "unfinished",
         "unexpected",
+        "false failures",
         "duplicated / unexplained",
+        "refused late",
     )
-    heads += ("refused late", "recovery p50 / p99", "seconds", "")
+    heads += ("lapses", "recovery p50 / p99", "seconds", "")
     told = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for file in files:
         one = json.loads(file.read_text())
@@ -76,9 +85,10 @@ def table(files: Sequence[Path]) -> list[str]:
         times = [one["recovery_p50"], one["recovery_p99"]]
         recovery = " / ".join("-" if value is None else f"{value:.2f} s" for value in times)
         told.append(
-            f"| {file.stem} | {one['engine']} | {one['seed']} | {struck} | {one['accepted']:,} "
-            f"| {len(one['lost'])} | {len(one['unexpected'])} "
-            f"| {one['duplicated']} / {len(one['unexplained'])} | {one['refused']} | {recovery} "
+            f"| {file.stem} | {one['of']} | {one['engine']} | {one['seed']} | {one['lease']:g} s "
+            f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unfinished'])} | {len(one['unexpected'])} "
+            f"| {len(one['false_failures'])} | {one['duplicated']} / {len(one['unexplained'])} "
+            f"| {one['refused']} | {one['lapses']} | {recovery} "
             f"| {one['seconds']:.0f} | {'**broken**' if one['failed'] else 'kept'} |"
         )
     return told
@@ -91,6 +101,7 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
             {
                 "at": stamp(),
                 "command": settings.command,
+                "of": settings.peer or "shadows",
                 "seed": settings.seed,
                 "engine": settings.engine,
                 "tasks": settings.tasks,
@@ -101,6 +112,7 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "accepted": verdict.accepted,
                 "completed": verdict.completed,
                 "lost": verdict.lost,
+                "unfinished": verdict.unfinished,
                 "forgotten": len(verdict.forgotten),
                 "unexpected": verdict.unexpected,
                 "duplicated": verdict.duplicated,
@@ -111,6 +123,13 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "poison": verdict.poison,
                 "limit_exceeded": verdict.limit_exceeded,
                 "bad_exits": verdict.bad_exits,
+                "foreign": verdict.foreign,
+                "unrefused": verdict.unrefused,
+                "unclear": verdict.unclear,
+                "stuck": verdict.stuck,
+                "refusals": verdict.refusals,
+                "waiting": verdict.waiting,
+                "drained": verdict.drained,
                 "refused": verdict.refused,
                 "late_ends": verdict.late_ends,
                 "lapses": verdict.lapses,

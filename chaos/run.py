@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from chaos.evidence import Event, Evidence, Record
 from chaos.faults import Scene, strike
 from chaos.fleet import Fleet
 from chaos.ground import Ground
-from chaos.plan import CLUSTERED, PROXIED, Fault, Job, Strike, read_log, write_plan
+from chaos.plan import CLUSTERED, PROXIED, Fault, Job, Strike, read_log, read_refusals, write_plan
 from chaos.stack import ROOT, SHADOWS, Stack, ask
-from chaos.versions import built
+from chaos.versions import BREAKING, built
 from shadows import Execution, Shadow, ShadowError
 
 START = 60.0
@@ -47,7 +47,12 @@ class Settings:
     stack: Stack = SHADOWS
     idle: float = 20.0
     beside: str | None = None
-    """The other version that every second worker runs: a commit, or `next`."""
+    """The other version that every second worker runs: a commit, or `next`; of `breaking` it is a second producer."""
+
+    @property
+    def peer(self) -> str | None:
+        """Whom it is done to, if not to shadows."""
+        return None if self.stack is SHADOWS else "pydocket"
 
     @property
     def command(self) -> str:
@@ -57,8 +62,8 @@ class Settings:
             words.append(f"--faults {','.join(self.faults)}")
         words += [f"--workers {self.workers}", f"--concurrency {self.concurrency}", f"--lease {self.lease:g}"]
         words += [f"--seconds {self.seconds:g}", f"--pace {self.pace:g}", f"--engine {self.engine}"]
-        if self.stack is not SHADOWS:
-            words.append("--peer pydocket")
+        if self.peer:
+            words.append(f"--peer {self.peer}")
         if Fault.IDLE_RESET in self.faults:
             words.append(f"--idle {self.idle:g}")
         if self.beside:
@@ -145,8 +150,13 @@ async def run(settings: Settings, folder: Path) -> Evidence:
     strikes = plan.strikes(settings.seed, settings.seconds, settings.lease, settings.faults, settings.pace)
     write_plan(folder / "plan.json", jobs)
     stacks = [settings.stack]
+    stranger = ""
     if settings.beside:
-        stacks.append(SHADOWS.by(await asyncio.to_thread(built, settings.beside, folder)))
+        python = await asyncio.to_thread(built, settings.beside, folder)
+        if settings.beside == BREAKING:
+            stranger = python
+        else:
+            stacks.append(SHADOWS.by(python))
     with _ground(settings, folder) as ground:
         name = ground.named(f"chaos-{settings.seed}")
         async with contextlib.AsyncExitStack() as opened:
@@ -165,7 +175,7 @@ async def run(settings: Settings, folder: Path) -> Evidence:
                 lease=settings.lease,
                 started=settings.stack.started,
             )
-            return await _run(settings, folder, jobs, strikes, name, ground, proxy, fleet)
+            return await _run(settings, folder, jobs, strikes, name, ground, proxy, fleet, stranger)
 
 
 def _ground(settings: Settings, folder: Path) -> Ground | Cluster:
@@ -183,7 +193,10 @@ async def _run(
     ground: Ground | Cluster,
     proxy: Proxy | None,
     fleet: Fleet,
+    stranger: str,
 ) -> Evidence:
+    strange = plan.foreign(max(1, settings.tasks // 10), settings.seconds) if stranger else []
+    newcomer: tuple[int, str] | None = None
     log = folder / "producer.log"
     events: list[Event] = []
     async with fleet, Shadow(name, ground.url) as shadow:
@@ -201,12 +214,19 @@ async def _run(
             adding = going.create_task(producing.run())
             striking = [going.create_task(_strike(scene, planned, begin, events)) for planned in strikes]
             going.create_task(_end_of_faults(striking, begin + settings.seconds, proxy))
+            if strange:
+                going.create_task(_produce_strange(stranger, strange, folder, name, ground.url, log, begin))
             del adding
+        letters: dict[str, str] = {}
         if settings.stack.asking is None:
             await _quiet(shadow, settings.patience)
-            records = await _records(shadow, jobs)
+            records, letters = await _records(shadow, jobs)
         else:
             records = await ask(settings.stack, folder / "plan.json", name, ground.url, settings.patience)
+        if strange:
+            newcomer = await _newcomer(
+                settings.stack.command(name, ground.url, settings.concurrency, settings.lease)
+            )
     events += fleet.deaths
     accepted, _ = read_log(log)
     return Evidence(
@@ -218,6 +238,10 @@ async def _run(
         early=watching.seen,
         exits=fleet.exits,
         refused=fleet.refused(),
+        lease=settings.lease,
+        refusals=read_refusals(log),
+        foreign={job.key: letters.get(job.key) for job in strange},
+        newcomer=newcomer,
     )
 
 
@@ -265,15 +289,42 @@ async def _quiet(shadow: Shadow, patience: float) -> None:
         await asyncio.sleep(_TICK)
 
 
-async def _records(shadow: Shadow, jobs: list[Job]) -> dict[str, Record]:
+async def _records(shadow: Shadow, jobs: list[Job]) -> tuple[dict[str, Record], dict[str, str]]:
+    """What the shadow says of each key; and of its dead letters, also of keys that are none of ours, the reasons."""
     records = {key: await look(shadow, key) for job in jobs for key in job.keys}
-    for letter in await shadow.dead_letters(limit=10_000):
-        if letter.key in records:
-            found = records[letter.key]
-            records[letter.key] = Record(
-                found.state, found.worker, found.attempt, found.completed_at, letter.reason
-            )
-    return records
+    letters = {letter.key: letter.reason for letter in await shadow.dead_letters(limit=10_000)}
+    for key in records.keys() & letters:
+        records[key] = replace(records[key], reason=letters[key])
+    return records, letters
+
+
+async def _produce_strange(
+    python: str, jobs: list[Job], folder: Path, name: str, url: str, log: Path, begin: float
+) -> None:
+    """Have another version add calls, once ours are being added: afterwards the shadow is closed to who comes."""
+    while not read_log(log)[0]:
+        await asyncio.sleep(_TICK)
+    write_plan(folder / "strange.json", jobs)
+    command = [python, *SHADOWS.producer[1:], str(folder / "strange.json"), name, url]
+    await _Producing([*command, str(folder / "strange.log"), str(begin)]).run()
+
+
+async def _newcomer(command: list[str]) -> tuple[int, str]:
+    """Start one more worker; answers what it ends with (0: it does not), and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(*command, "--name", "newcomer"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(START):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return 0, ""
+    return process.returncode or 0, said.decode(errors="replace")
 
 
 def stamp() -> str:

@@ -14,7 +14,11 @@ OLD = "aa2c9ac"
 """An earlier commit, whose workers have to get along with those of today."""
 NEXT = "next"
 """The present commit, writing the next wire version, which today's can read."""
+BREAKING = "breaking"
+"""The present commit, writing a next wire version that only itself can read."""
+MADE_UP = (NEXT, BREAKING)
 _STORE = Path("src/shadows/protocol/store.py")
+_CALL = Path("src/shadows/payload/call.py")
 
 
 class VersionMissing(Exception):
@@ -29,12 +33,14 @@ def built(version: str, folder: Path) -> str:
         subprocess.CalledProcessError: uv could not build or install it.
     """
     source, environment = folder / "version", folder / "version-environment"
-    made_up = version == NEXT
-    with tarfile.open(fileobj=io.BytesIO(_archive("HEAD" if made_up else version))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_archive("HEAD" if version in MADE_UP else version))) as archive:
         archive.extractall(source, filter="data")
-    if made_up:
-        store = source / _STORE
+    store, call = source / _STORE, source / _CALL
+    if version in MADE_UP:
         store.write_text(raised(store.read_text()))
+    if version == BREAKING:
+        store.write_text(raised(store.read_text(), "LEAST"))
+        call.write_text(raised(call.read_text()))
     uv = os.environ.get("UV", "uv")
     python = str(environment / "bin" / "python")
     for command in (
@@ -47,12 +53,12 @@ def built(version: str, folder: Path) -> str:
     return python
 
 
-def raised(store: str) -> str:
-    """The text of the module that holds the wire version, with the next one in it."""
+def raised(text: str, version: str = "WIRE") -> str:
+    """The text of a module that holds a version of the wire, with the next one in it."""
     changed, count = re.subn(
-        r"^WIRE = (\d+)$",
-        lambda found: f"WIRE = {int(found[1]) + 1}",
-        store,
+        rf"^({version}(?:: Final)? =) (\d+)$",
+        lambda found: f"{found[1]} {int(found[2]) + 1}",
+        text,
         flags=re.MULTILINE,
     )
     if count != 1:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from chaos.checker import Verdict, check, percentile, runs_of
+from chaos.checker import PENDING, Verdict, check, percentile, runs_of
 from chaos.effects import Effect, Word
 from chaos.evidence import LAPSE, Event, Evidence, Exit, Record
 from chaos.plan import Fault, Job, Kind
@@ -40,6 +40,10 @@ def judged(
     early: dict[str, tuple[float, Record]] | None = None,
     exits: Sequence[Exit] = (),
     refused: int = 0,
+    lease: float = 2.0,
+    refusals: Sequence[tuple[float, str]] = (),
+    foreign: dict[str, str | None] | None = None,
+    newcomer: tuple[int, str] | None = None,
 ) -> Verdict:
     """The verdict; unless told, all jobs were accepted at 0 and are recorded as completed."""
     return check(
@@ -52,6 +56,10 @@ def judged(
             early or {},
             exits,
             refused,
+            lease,
+            refusals,
+            foreign or {},
+            newcomer,
         )
     )
 
@@ -70,8 +78,11 @@ class TestLost:
     def test_a_record_of_a_run_that_never_was_does_not_save_it(self) -> None:
         assert judged().lost == ["k (missing [1], recorded ['completed'])"]
 
-    def test_what_ran_and_is_still_to_be_done_is_lost(self) -> None:
-        assert judged(ran(1, 2), records={"k": Record("queued")}).lost == ["k (ran, recorded ['queued'])"]
+    @pytest.mark.parametrize("state", PENDING)
+    def test_what_is_still_to_be_done_is_unfinished(self, state: str) -> None:
+        verdict = judged(ran(1, 2), records={"k": Record(state)})
+        assert (verdict.lost, verdict.unfinished) == ([], [f"k (ran, recorded ['{state}'])"])
+        assert verdict.failed
 
     def test_what_only_started_is_lost(self) -> None:
         assert judged(ran(1, None)).lost == ["k (missing [1], recorded ['completed'])"]
@@ -166,6 +177,9 @@ class TestDuplicates:
 
     def test_what_ended_long_before_it_must_be(self) -> None:
         assert judged(ran(1, 1.2), ran(4, 5, pid=2), events=[killed(2, 1)]).unexplained
+
+    def test_a_long_lease_gives_longer_to_record(self) -> None:
+        assert judged(ran(1, 1.2), ran(4, 5, pid=2), events=[killed(2, 1)], lease=4.0).explained
 
     def test_what_ended_while_the_server_was_away_may_not_be_recorded(self) -> None:
         away = Event(Fault.REDIS_KILL9, 1.3, 9.8)
@@ -358,3 +372,60 @@ class TestRuns:
 
     def test_an_end_without_a_start_is_none(self) -> None:
         assert runs_of([effect("end", 1)]) == []
+
+
+class TestAFullServer:
+    JOBS = tuple(job(f"k{n}") for n in range(30))
+    FULL = Event(Fault.OOM, 10, 12)
+
+    def ran_at(self, begin: float) -> list[Effect]:
+        return [
+            line
+            for n, each in enumerate(self.JOBS)
+            for line in ran(begin + n / 100, begin + n / 10, key=each.key)
+        ]
+
+    def test_refuses_adds_by_an_error_that_says_so(self) -> None:
+        verdict = judged(
+            ran(1, 2), events=[self.FULL], refusals=[(11, "Overloaded"), (13, "ConnectionError")]
+        )
+        assert (verdict.refusals, verdict.unclear, verdict.failed) == (1, [], False)
+
+    def test_that_refuses_by_another_error_is_a_defect(self) -> None:
+        verdict = judged(ran(1, 2), events=[self.FULL], refusals=[(11, "ResponseError")])
+        assert verdict.unclear == ["ResponseError"]
+        assert verdict.failed
+
+    def test_may_be_cut_off_too(self) -> None:
+        cut = Event(Fault.CUT, 11, 11)
+        assert not judged(ran(1, 2), events=[self.FULL, cut], refusals=[(11, "ConnectionError")]).failed
+
+    def test_lets_the_backlog_drain(self) -> None:
+        verdict = judged(self.ran_at(11.9), jobs=self.JOBS, events=[self.FULL])
+        assert (verdict.waiting, verdict.drained, verdict.stuck) == (30, 11, [])
+
+    def test_that_lets_nothing_of_it_begin_is_a_defect(self) -> None:
+        verdict = judged(self.ran_at(12.1), jobs=self.JOBS, events=[self.FULL])
+        assert verdict.stuck == ["2.0 s, 30 waiting"]
+        assert verdict.failed
+
+
+class TestAnotherVersion:
+    def test_is_refused_with_a_reason(self) -> None:
+        verdict = judged(
+            ran(1, 2),
+            foreign={"f": "undecodable"},
+            newcomer=(1, "the shadow 's' is written by a newer shadows (wire version 2 is needed to read it"),
+        )
+        assert (verdict.foreign, verdict.unrefused, verdict.failed) == (1, [], False)
+
+    @pytest.mark.parametrize("reason", ["deliveries", None])
+    def test_whose_calls_go_elsewhere_is_a_defect(self, reason: str | None) -> None:
+        assert judged(ran(1, 2), foreign={"f": reason}).unrefused == [f"f (dead for {reason})"]
+
+    def test_whose_calls_are_run_is_a_defect(self) -> None:
+        assert judged(ran(1, 2), ran(1, 2, key="f"), foreign={"f": "undecodable"}).unexpected
+
+    @pytest.mark.parametrize("newcomer", [(0, ""), (1, "no server")])
+    def test_that_lets_one_start_is_a_defect(self, newcomer: tuple[int, str]) -> None:
+        assert judged(ran(1, 2), newcomer=newcomer).failed

@@ -9,7 +9,7 @@ from chaos.__main__ import ALL, faults
 from chaos.checker import Verdict
 from chaos.effects import FOLDER, noted, read
 from chaos.evidence import Event
-from chaos.plan import Fault, Kind, jobs, read_log, read_plan, strikes, write_plan
+from chaos.plan import Fault, Kind, jobs, read_log, read_plan, read_refusals, strikes, write_plan
 from chaos.report import lines, write
 from chaos.run import Settings
 from chaos.tasks import tasks
@@ -53,8 +53,9 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_the_first_answer_counts_as_the_acceptance(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert read_log(log) == ({}, set())
-    log.write_text("tried a 1.0\ntried b 1.5\naccepted a 2.0\naccepted a 3.0\n")
+    log.write_text("tried a 1.0\ntried b 1.5\nrefused a 1.7 Overloaded\naccepted a 2.0\naccepted a 3.0\n")
     assert read_log(log) == ({"a": 2.0}, {"a", "b"})
+    assert read_refusals(log) == [(1.7, "Overloaded")]
 
 
 def test_effects_say_how_a_run_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

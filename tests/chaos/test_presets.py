@@ -20,6 +20,11 @@ def test_the_next_wire_version_can_be_read_by_the_present_one() -> None:
     assert raised("WIRE = 1\nLEAST = 1\n") == "WIRE = 2\nLEAST = 1\n"
 
 
+def test_one_that_breaks_cannot() -> None:
+    assert raised("WIRE = 1\nLEAST = 1\n", "LEAST") == "WIRE = 1\nLEAST = 2\n"
+    assert raised("WIRE: Final = 1\n") == "WIRE: Final = 2\n"
+
+
 def test_a_commit_that_the_clone_does_not_have_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(VersionMissing, match=r"git fetch --unshallow"):
         built("0" * 40, tmp_path)
@@ -33,4 +38,4 @@ def test_faults_of_a_cluster_and_of_one_server_are_not_mixed(capsys: pytest.Capt
 
 def test_findings_make_a_table(tmp_path: Path) -> None:
     write(tmp_path / "F1.json", Settings(seed=7), Verdict(lost=["k"]), [], 3)
-    assert table([tmp_path / "F1.json"])[-1].startswith("| F1 | valkey | 7 | - | 0 | 1 |")
+    assert table([tmp_path / "F1.json"])[-1].startswith("| F1 | shadows | valkey | 7 | 2 s | - | 0 | 1 | 0 |")

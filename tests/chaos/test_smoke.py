@@ -10,7 +10,7 @@ from chaos.run import Settings, run
 
 async def test_nothing_is_lost_when_workers_are_killed_and_stopped(tmp_path: Path) -> None:
     settings = Settings(
-        seed=1, faults=(Fault.KILL9, Fault.SIGSTOP), tasks=200, workers=3, lease=1.0, seconds=5.0
+        seed=1, faults=(Fault.KILL9, Fault.SIGSTOP), tasks=200, workers=3, lease=2.0, seconds=5.0
     )
     evidence = await run(settings, tmp_path)
     verdict = check(evidence)

@@ -5,7 +5,8 @@ Its life:
 - A quarter of its length later, and so on, the thread renews it; on any error it tries again sooner. A worker may start
   tasks only while `holds()`: its last successful beat is younger than the lease, by the process's own monotonic clock.
 - A beat that answers LOST means that others have (begun to) take its tasks: the loop is told, and a new incarnation
-  begins, with a name that nobody used before.
+  begins, with a name that nobody used before. It holds only once the loop has heard of it: what was taken in the old name
+  may not be started in the new one's.
 - A loop that has been blocked for longer than `max_stall` gives its lease up: the thread renews it no more, until the
   loop goes on.
 - `stop` ends the thread; what the lease still covers may be reaped once it has run out.
@@ -71,6 +72,7 @@ class Lease:
         """How far the server's clock is ahead of ours, where that is worth a correction."""
         self.incarnation = self._fresh()
         """Who the server knows this worker as; changes when the lease is lost."""
+        self._heard = self.incarnation
 
     async def start(self) -> None:
         """Take the lease, and keep it from now on.
@@ -91,8 +93,8 @@ class Lease:
         self._link.close()
 
     def holds(self) -> bool:
-        """Whether tasks may be started: the last beat is younger than the lease."""
-        return time.monotonic() - self._last < self._length
+        """Whether tasks may be started: the last beat is younger than the lease, and the loop knows in whose name it was."""
+        return time.monotonic() - self._last < self._length and self._heard == self.incarnation
 
     def renew(self) -> None:
         """Renew it at once: the server says that it does not hold, as where it lost its data."""
@@ -150,8 +152,8 @@ class Lease:
                 self._last = sent
             else:
                 self._last = 0.0
-                self.incarnation = self._fresh()
-                self._tell(self._lost)
+                self.incarnation = fresh = self._fresh()
+                self._tell(lambda: self._hear(fresh))
         if not answer.held:
             self._beat(first=True)
         elif answer.expired:
@@ -165,6 +167,10 @@ class Lease:
             ):  # it may not be asked, and the beats themselves are left to judge by
                 self._hold_off.connected(server_run(self._link))
             self._opened = self._link.opened
+
+    def _hear(self, incarnation: str) -> None:
+        self._lost()
+        self._heard = incarnation
 
     def _tell(self, news: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may have ended without a word to us

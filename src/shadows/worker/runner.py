@@ -232,7 +232,9 @@ class Runner:
         plan = job.plan
         if plan.injects or self._outer:
             async with self._recipe(plan).around(job.run, job.args, job.kwargs) as injected:
-                function = plan.function if plan.is_async else self._threads.called(plan.function)
+                function = plan.function
+                if not plan.is_async:
+                    function = self._threads.called(function, lambda: self._check_lease(job))
                 kwargs = {**job.kwargs, **injected}
                 self._check_lease(job)
                 for behaviour in job.run.behaviours:
@@ -242,12 +244,16 @@ class Runner:
         self._check_lease(job)
         if plan.is_async:
             return await plan.function(*job.args, **job.kwargs)
-        return await self._threads.run(plan.function, job.args, job.kwargs)
+        return await self._threads.run(plan.function, job.args, job.kwargs, lambda: self._check_lease(job))
 
     def _check_lease(self, job: Job) -> None:
-        """The last moment: a process that was stopped after it took the task wakes here, and others may be running it."""
-        if not self._worker.leased:
+        """The last moment: a process that was stopped after it took the task wakes here, and others may be running it.
+
+        A thread asks too: it may have been stopped, or the task have waited for it, after the loop had asked.
+        """
+        if job.stop is None and not self._worker.leased:
             job.stop = Stop.LAPSED
+        if job.stop is not None:
             raise asyncio.CancelledError(job.stop.value)
 
     async def _follow(self, job: Job) -> Outcome | None:

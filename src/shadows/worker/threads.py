@@ -26,21 +26,35 @@ class Threads:
         """Take nothing more; what runs is not waited for."""
         self._pool.shutdown(wait=False)
 
-    async def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> object:
+    async def run(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        ready: Callable[[], None],
+    ) -> object:
         """Call a function in a thread, with the context variables of here, and answer what it returned.
 
-        A thread cannot be stopped: whoever cancels this waits until it has returned, unless the process ends or others run
-        the task.
+        What is cancelled while it waits for a thread is never called. A thread cannot be stopped: whoever cancels what runs
+        waits until it has returned, unless the process ends or others run the task.
+
+        Args:
+            ready: called by the thread just before the function, which is not called where this raises.
         """
         context = contextvars.copy_context()
-        call = functools.partial(context.run, function, *args, **kwargs)
-        future = asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+        def call() -> object:
+            ready()
+            return context.run(function, *args, **kwargs)
+
+        calling = self._pool.submit(call)
+        future = asyncio.wrap_future(calling)
         wish: asyncio.CancelledError | None = None
         while not future.done():
             try:
                 await asyncio.wait([future])
             except asyncio.CancelledError as error:
-                if error.args and error.args[0] in _LEAVING:
+                if calling.cancel() or (error.args and error.args[0] in _LEAVING):
                     raise
                 wish = error
         if wish is not None:
@@ -50,12 +64,12 @@ class Threads:
             return await result
         return result
 
-    def called(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as an async one that runs it in a thread."""
+    def called(self, function: Callable[..., Any], ready: Callable[[], None]) -> Callable[..., Any]:
+        """The function as an async one that runs it in a thread; `ready` as for `run`."""
 
         @functools.wraps(function)
         async def call(*args: Any, **kwargs: Any) -> object:
-            return await self.run(function, args, kwargs)
+            return await self.run(function, args, kwargs, ready)
 
         return call
 
