@@ -40,7 +40,11 @@ class Background:
 
 
 async def drained(tally: Tally, n: int, worker: Coroutine[Any, Any, Any]) -> Reading:
-    """Run a worker until n tasks ended, then end it. Raises what the worker raised, if it fell before that."""
+    """Run a worker until n tasks ended, then end it, and count again, that none ran too often.
+
+    Raises:
+        Exception: what the worker raised, if it fell before that.
+    """
     tally.expect(n)
     cpu = time.process_time()
     working = asyncio.create_task(worker)
@@ -51,7 +55,7 @@ async def drained(tally: Tally, n: int, worker: Coroutine[Any, Any, Any]) -> Rea
             raise RuntimeError(f"the worker ended after {tally.count} of {n} tasks")
     reading = tally.reading() | {"cpu": time.process_time() - cpu}
     await _end(working)
-    return reading
+    return reading | {"count": tally.count}
 
 
 async def _end(working: asyncio.Task[Any]) -> None:
