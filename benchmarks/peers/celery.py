@@ -120,7 +120,7 @@ serve(
         "Celery",
         version("celery"),
         "threads (its default are processes, of which each is a worker process here); acknowledges before it runs: what a "
-        "worker runs is lost with it; no keys; cancelling and scheduled tasks live in the workers; prefetch of 10 a thread "
+        "worker runs is lost with it, what it has read ahead comes back after an hour; no keys; cancelling and scheduled tasks live in the workers; prefetch of 10 a thread "
         "(default 4), no rate limits, gossip or heartbeats; no results unless asked for",
         {operation.__name__: operation for operation in OPERATIONS},
     )

@@ -34,7 +34,7 @@ class Background:
     async def stop(self, order: Order) -> Reading:
         """End it, and tell how late its tasks began."""
         if self.working is not None:
-            await _end(self.working)
+            await ended(self.working)
             self.working = None
         return {"late": self.tally.late}
 
@@ -54,10 +54,11 @@ async def drained(tally: Tally, n: int, worker: Coroutine[Any, Any, Any]) -> Rea
             working.result()
             raise RuntimeError(f"the worker ended after {tally.count} of {n} tasks")
     reading = tally.reading() | {"cpu": time.process_time() - cpu}
-    await _end(working)
+    await ended(working)
     return reading | {"count": tally.count}
 
 
-async def _end(working: asyncio.Task[Any]) -> None:
+async def ended(working: asyncio.Task[Any]) -> None:
+    """Cancel it, and wait until it is over."""
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
