@@ -7,7 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 OURS = ("shadows", "shadows-off")
 FLOOR = "floor"
-SHARED = ("__init__", "working")
+SHARED = ("__init__", "apart", "working")
 """Modules among the peers that are no contenders."""
 
 

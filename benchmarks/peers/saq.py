@@ -133,6 +133,7 @@ serve(
         "SAQ",
         version("saq"),
         "keys; no lease: a sweep of stuck jobs each minute; due times in whole seconds, looked at once a second at most; "
+        "what is left of a cancelled scheduled job stays for ever; "
         "ttl=-1 unless results are asked for; 100 operations at once, 2000 connections",
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
     )

@@ -7,7 +7,6 @@
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from streaq import Worker
 
 from benchmarks.harness import BATCH, PAYLOAD, SLEEP, Contender, Order, Reading, Tally, serve, server_url
-from benchmarks.peers.working import Background, drained
+from benchmarks.peers.working import Background, drained, ended
 
 logging.getLogger("streaq").setLevel(logging.WARNING)
 tally = Tally()
@@ -41,7 +40,7 @@ class Subject:
     """The queue of the present workload: a worker object is its client too."""
 
     def __init__(self) -> None:
-        self.stack = AsyncExitStack()
+        self.held: asyncio.Task[None] | None = None
         self.results = False
         self.tasks: list[Any] = []
 
@@ -57,10 +56,19 @@ class Subject:
         return worker, {fn.__name__: worker.task(**options)(fn) for fn in (noop, sleep, stamp)}
 
     async def reset(self, order: Order) -> None:
-        await self.stack.aclose()
+        if self.held is not None:
+            await ended(self.held)
         self.results, self.tasks = order.results, []
         self.client, self.does = self.queue(16)
-        await self.stack.enter_async_context(self.client)
+        ready = asyncio.Event()
+        self.held = asyncio.create_task(self.hold(ready))
+        await ready.wait()
+
+    async def hold(self, ready: asyncio.Event) -> None:
+        """Keep the client open until it is cancelled: it has to be closed by the task that opened it."""
+        async with self.client:
+            ready.set()
+            await asyncio.Event().wait()
 
     async def worker(self, concurrency: int) -> None:
         worker, _ = self.queue(concurrency)
@@ -82,6 +90,8 @@ class Subject:
             await self.client.enqueue_many([self.does["noop"].enqueue(PAYLOAD) for _ in range(BATCH)])
 
     async def fill(self, order: Order) -> None:
+        if order.kind not in self.does:
+            raise NotImplementedError("streaq injects no dependencies")
         self.tasks = [self.does[order.kind].enqueue(PAYLOAD) for _ in range(order.n)]
         for i in range(0, order.n, BATCH):
             await self.client.enqueue_many(self.tasks[i : i + BATCH])
@@ -115,7 +125,7 @@ class Subject:
 
     async def cancel(self, order: Order) -> None:
         for i in range(order.n):
-            await self.client.unschedule_by_id(f"k{i}")
+            assert await self.client.abort_by_id(f"k{i}", timeout=0)
 
     async def fetch(self, order: Order) -> None:
         """Ten at once: each takes a connection for itself, and a hundred wait for one for ever."""
@@ -142,8 +152,8 @@ serve(
     Contender(
         "streaq",
         version("streaq"),
-        "acknowledges, reclaims after 60 s; no replacing; ttl=0 unless results are asked for, silent tasks, prefetch of "
-        "100 at least",
+        "leases of 60 s; keys; no replacing; its dependencies are of a task on other tasks; ttl=0 unless results are asked for, "
+        "silent tasks, prefetch of 100 at least",
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
     )
 )

@@ -134,7 +134,7 @@ serve(
         f"{version('taskiq')} (taskiq-redis {version('taskiq-redis')})",
         f"no acknowledgement: what a worker holds is lost with it; {NOTE}"
         if LIST
-        else f"acknowledges; {NOTE}",
+        else f"acknowledges; what a dead worker held comes back after 10 min; {NOTE}",
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
     )
 )

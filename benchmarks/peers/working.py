@@ -34,13 +34,17 @@ class Background:
     async def stop(self, order: Order) -> Reading:
         """End it, and tell how late its tasks began."""
         if self.working is not None:
-            await _end(self.working)
+            await ended(self.working)
             self.working = None
         return {"late": self.tally.late}
 
 
 async def drained(tally: Tally, n: int, worker: Coroutine[Any, Any, Any]) -> Reading:
-    """Run a worker until n tasks ended, then end it. Raises what the worker raised, if it fell before that."""
+    """Run a worker until n tasks ended, then end it, and count again, that none ran too often.
+
+    Raises:
+        Exception: what the worker raised, if it fell before that.
+    """
     tally.expect(n)
     cpu = time.process_time()
     working = asyncio.create_task(worker)
@@ -50,10 +54,11 @@ async def drained(tally: Tally, n: int, worker: Coroutine[Any, Any, Any]) -> Rea
             working.result()
             raise RuntimeError(f"the worker ended after {tally.count} of {n} tasks")
     reading = tally.reading() | {"cpu": time.process_time() - cpu}
-    await _end(working)
-    return reading
+    await ended(working)
+    return reading | {"count": tally.count}
 
 
-async def _end(working: asyncio.Task[Any]) -> None:
+async def ended(working: asyncio.Task[Any]) -> None:
+    """Cancel it, and wait until it is over."""
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
