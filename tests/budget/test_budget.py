@@ -111,7 +111,7 @@ BUDGET: dict[str, tuple[Work, Work, Figures]] = {
     "get_execution and get_result":   (finished,   get_result,            (2, 8, 548)),
     "snapshot of 100":                (hundred,    snapshot,              (2, 33, 636)),
     "run_until_finished of 0":        (nothing,    run_until_finished,    (7, 53, None)),
-    "run_until_finished of 1":        (one,        run_until_finished,    (9, 72, None)),
+    "run_until_finished of 1":        (one,        run_until_finished,    (8, 72, None)),
     "run_until_finished of 100":      (hundred,    run_until_finished,    (8, 567, None)),
 }  # fmt: skip
 """Requests are round trips; commands are these and what scripts run for them; bytes are of the requests.

@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from shadows import ExecutionState, Shadow, UnknownTasks, Worker
+from shadows.dependencies.context import present
 from shadows.protocol.cycle import Cycled, Taken
 from shadows.worker import cycle as cycle_module
 from shadows.worker.cycle import Loop
@@ -31,6 +32,15 @@ def inside(worker: Worker) -> tuple[Loop, Lease]:
     assert worker._loop is not None
     assert worker._lease is not None
     return worker._loop, worker._lease
+
+
+@pytest.fixture
+async def own_factory() -> AsyncIterator[None]:
+    """The test's loop has a task factory of its own, so that a run is made at one time and begins at another."""
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(lambda loop, run, **options: asyncio.Task(run, loop=loop, **options))
+    yield
+    loop.set_task_factory(None)
 
 
 async def test_a_lost_lease_cancels_what_runs_and_a_new_incarnation_takes_it_up(
@@ -185,7 +195,7 @@ async def test_a_worker_waits_for_a_broken_key_to_be_mended_and_names_it(
     assert runs == [1]
 
 
-async def test_a_task_cancelled_before_it_began_is_handed_back(shadows: Shadow) -> None:
+async def test_a_task_cancelled_before_it_began_is_handed_back(shadows: Shadow, own_factory: None) -> None:
     async def note() -> None: ...
 
     execution = await shadows.add(note)()
@@ -200,6 +210,57 @@ async def test_a_task_cancelled_before_it_began_is_handed_back(shadows: Shadow) 
         await until(lambda: not loop._jobs)
         assert len(loop._finished) == 1
     assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_a_run_that_never_waits_has_ended_once_its_cycle_has(shadows: Shadow) -> None:
+    seen: list[tuple[asyncio.Task[object] | None, str]] = []
+
+    async def note(key: str) -> None:
+        seen.append((asyncio.current_task(), present("a test").key))
+
+    keys = [(await shadows.add(note, key=key)(key)).key for key in "abc"]
+    async with Worker(shadows) as worker:
+        loop, _ = inside(worker)
+        await loop._cycle(5)
+        assert not loop._jobs
+        assert len(loop._finished) == 3
+        assert [key for _, key in seen] == keys
+        assert len({asyncio.current_task(), *(task for task, _ in seen)}) == 4  # each in a task of its own
+        with pytest.raises(
+            RuntimeError, match="only inside a task"
+        ):  # and none leaves anything behind in ours
+            present("a test")
+
+
+async def test_a_task_that_has_its_own_run_cancelled_in_its_first_step_hears_of_it_when_it_waits(
+    shadows: Shadow,
+) -> None:
+    waited: list[bool] = []
+
+    async def note() -> None:
+        inside(worker)[0].cancel_running(Stop.SHUTDOWN)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            waited.append(True)
+
+    execution = await shadows.add(note)()
+    async with Worker(shadows) as worker:
+        await inside(worker)[0]._cycle(5)
+        await until(lambda: waited == [True])
+    assert (await execution.sync()).state is ExecutionState.QUEUED
+
+
+async def test_leaving_in_a_first_step_waits_for_no_run(shadows: Shadow) -> None:
+    async def note() -> None:
+        ending = inside(worker)[0].end()
+        with pytest.raises(StopIteration):  # it has nothing to wait for
+            ending.send(None)
+
+    execution = await shadows.add(note)()
+    async with Worker(shadows) as worker:
+        await worker.run_until_finished()
+    assert (await execution.sync()).state is ExecutionState.COMPLETED
 
 
 async def test_leaving_hands_back_what_runs_and_what_was_taken(shadows: Shadow) -> None:

@@ -15,8 +15,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -171,8 +172,8 @@ class Loop:
         """Cancel what still runs and see it end, for a second at most; the next run begins as the first did."""
         self._stopping = False
         self.cancel_running(Stop.SHUTDOWN)
-        if self._jobs:
-            await asyncio.wait([job.task for job in self._jobs.values()], timeout=BACKSTOP)
+        if running := [job.task for job in self._jobs.values() if job.task is not None]:
+            await asyncio.wait(running, timeout=BACKSTOP)
 
     async def close(self) -> None:
         """Hand back what has not ended, and close the sockets."""
@@ -325,8 +326,12 @@ class Loop:
 
     def _start(self, taken: Taken) -> None:
         job = self._jobs[taken.token] = Job(taken)
-        job.task = asyncio.create_task(self._runner.run(job))
-        job.task.add_done_callback(lambda task: self._ended(job, task))
+        task = _begin(self._runner.run(job))
+        if task.done():
+            self._ended(job, task)
+        else:
+            job.goes_on(task)
+            task.add_done_callback(lambda task: self._ended(job, task))
         if self._runs_left is not None and self._spent is not None:
             self._runs_left -= 1
             if self._runs_left == 0:
@@ -337,7 +342,7 @@ class Loop:
         if self._jobs.pop(taken.token, None) is None:
             return  # left behind: it was handed back already
         self._wanted.set()
-        del job.task  # its context knows the job: without the circle all of it is gone at once
+        job.task = None  # its context knows the job: without the circle all of it is gone at once
         if not task.cancelled():
             error = task.exception()
             outcome = task.result() if error is None else failed()
@@ -388,6 +393,17 @@ class Loop:
         """A read failed: what it had been given is found by comparing."""
         self._runner.meter.disrupted()
         self._adrift = True
+
+
+def _begin(run: Coroutine[Any, Any, Outcome | None]) -> asyncio.Task[Outcome | None]:
+    """A run's task. Its first step is taken here and now: a run that never waits has ended without a turn of the loop.
+
+    Only a loop with a task factory of its own makes it as it makes all others.
+    """
+    loop = asyncio.get_running_loop()
+    if loop.get_task_factory() is not None:
+        return loop.create_task(run)
+    return asyncio.Task(run, loop=loop, eager_start=True)
 
 
 def _given_back(several: Iterable[Taken]) -> Iterator[Settlement]:

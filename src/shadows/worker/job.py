@@ -37,13 +37,14 @@ class Job:
         "taken", "task", "unique_ms",
     )  # fmt: skip
 
-    task: asyncio.Task[Outcome | None]
     call: Call
     plan: Plan
     run: Run
 
     def __init__(self, taken: Taken) -> None:
         self.taken = taken
+        self.task: asyncio.Task[Outcome | None] | None = None
+        """What runs it; None while that takes its first step, and from its end on."""
         self.stop: Stop | None = None
         self.began = False
         self.attempt = 1
@@ -64,8 +65,15 @@ class Job:
         """The queue that it was taken from."""
         return self.taken.token.partition("/")[0]
 
+    def goes_on(self, task: asyncio.Task[Outcome | None]) -> None:
+        """Its first step did not end it. Where it was cancelled meanwhile, by what it called itself, it hears of it now."""
+        self.task = task
+        if self.stop is not None:
+            task.cancel(self.stop.value)
+
     def cancel(self, stop: Stop) -> None:
         """Cancel the run, for a reason that stays."""
         if self.stop is None or (self.stop is Stop.CANCELLED and stop is not Stop.CANCELLED):
             self.stop = stop
-            self.task.cancel(stop.value)
+            if self.task is not None:
+                self.task.cancel(stop.value)
