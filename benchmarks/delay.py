@@ -1,19 +1,28 @@
-"""A TCP proxy that delivers everything later, both ways, as a network would: `python -m benchmarks.delay UPSTREAM MS`.
+"""A TCP proxy that delivers everything later, both ways, as a network would: `python -m benchmarks.delay UPSTREAM`.
 
 UPSTREAM is a Unix socket's path or HOST:PORT. It prints the port that it listens on, on loopback, and serves until its
-stdin ends. Each chunk waits in a queue of its own direction, so that order holds whatever the timers do.
+stdin ends. A line on stdin is how many milliseconds later from then on, 0 at first; it is answered by an empty line. Each
+chunk waits in a queue of its own direction, so that order holds whatever the timers do.
 """
 
 import asyncio
 import sys
 from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Network:
+    """What all connections share: the delay, in seconds."""
+
+    delay: float = 0.0
 
 
 class Direction(asyncio.Protocol):
     """Reads one side, and writes what came to the other side after the delay."""
 
-    def __init__(self, delay: float) -> None:
-        self.delay = delay
+    def __init__(self, network: Network) -> None:
+        self.network = network
         self.waiting: deque[bytes] = deque()
         self.transport: asyncio.Transport | None = None
         self.other: Direction | None = None
@@ -24,7 +33,7 @@ class Direction(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.waiting.append(data)
-        asyncio.get_running_loop().call_later(self.delay, self.deliver)
+        asyncio.get_running_loop().call_later(self.network.delay, self.deliver)
 
     def deliver(self) -> None:
         """Pass the oldest chunk on."""
@@ -40,8 +49,8 @@ class Direction(asyncio.Protocol):
 class Client(Direction):
     """The side of a client: it connects to the server, and reads nothing before that is done."""
 
-    def __init__(self, delay: float, upstream: str) -> None:
-        super().__init__(delay)
+    def __init__(self, network: Network, upstream: str) -> None:
+        super().__init__(network)
         self.upstream = upstream
         self.connecting: asyncio.Task[None] | None = None
 
@@ -54,7 +63,7 @@ class Client(Direction):
     async def connect(self) -> None:
         """Open the other side."""
         loop = asyncio.get_running_loop()
-        server = Direction(self.delay)
+        server = Direction(self.network)
         server.other, self.other = self, server
         if self.upstream.startswith("/"):
             await loop.create_unix_connection(lambda: server, self.upstream)
@@ -67,12 +76,12 @@ class Client(Direction):
 
 async def main() -> None:
     """Serve until stdin ends."""
-    upstream, milliseconds = sys.argv[1:]
-    loop = asyncio.get_running_loop()
-    delay = float(milliseconds) / 1000
-    server = await loop.create_server(lambda: Client(delay, upstream), "127.0.0.1", 0)
+    upstream, network = sys.argv[1], Network()
+    server = await asyncio.get_running_loop().create_server(lambda: Client(network, upstream), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        network.delay = float(line) / 1000
+        print(flush=True)
 
 
 if __name__ == "__main__":

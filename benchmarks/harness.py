@@ -26,6 +26,10 @@ that no start is measured. What the script prints goes to stderr. The operations
     cancel        cancel the tasks k0 … k(n-1)
     fetch         get the results of the n tasks that were filled and drained
     snapshot      look at what is there once, as an operator would
+    command       the same by the library's command line, within this process; `kind` is the words of the command
+    fill_dead     have n tasks fail for good
+    requeue       run n of these again; discard: throw n others of these away
+    clear         remove all that is pending
 
 `usage` is answered by the harness: the processor time and memory of this process so far.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.suite import Results
-from benchmarks.tables import cells, workloads_of
+from benchmarks.tables import sections
 
 HEAD = """# Benchmarks
 
@@ -36,13 +36,10 @@ def _lines(results: Results) -> Iterator[str]:
         ["contender", "version", "what it guarantees less, and what was tuned"],
         [[said["name"], said["version"], said["note"]] for said in results.contenders.values()],
     )
-    for workload in workloads_of(results):
-        heading, *lines = cells(results, workload)
-        yield f"\n## {workload[0].upper()}{workload[1:]}\n"
-        yield from _table(heading, lines)
-        for row in results.rows:
-            if row.workload == workload and row.why:
-                yield f"\n{row.contender}: {row.why}"
+    for section in sections(results):
+        yield f"\n## {section.title[0].upper()}{section.title[1:]}\n"
+        yield from _table(section.heading, section.lines)
+        yield from (f"\n{why}" for why in section.failed)
 
 
 def _table(heading: list[str], lines: list[list[str]]) -> Iterator[str]:

@@ -39,9 +39,7 @@ class Stage:
     url: str
     sizes: Sizes
     children: dict[tuple[str, int, str], Child] = field(default_factory=dict[tuple[str, int, str], Child])
-    proxies: dict[float, tuple[subprocess.Popen[str], str]] = field(
-        default_factory=dict[float, tuple[subprocess.Popen[str], str]]
-    )
+    network: "Network | None" = None
 
     @property
     def redis(self) -> Any:
@@ -57,8 +55,8 @@ class Stage:
     ) -> None:
         for child in self.children.values():
             child.close()
-        for process, _ in self.proxies.values():
-            process.communicate()
+        if self.network is not None:
+            self.network.close()
 
     def child(self, entrant: Entrant, number: int = 0, url: str | None = None) -> Child:
         """A process of the contender, by a number and its URL."""
@@ -99,19 +97,37 @@ class Stage:
         }
 
     def delayed(self, milliseconds: float) -> str:
-        """The URL of the same server behind a network with this delay each way."""
-        if milliseconds not in self.proxies:
-            parts = urlsplit(self.url)
-            upstream = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.delay", upstream, str(milliseconds)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            assert process.stdout is not None
-            self.proxies[milliseconds] = process, f"redis://127.0.0.1:{int(process.stdout.readline())}/0"
-        return self.proxies[milliseconds][1]
+        """The URL of the same server behind a network, TCP, with this delay each way from now on."""
+        if self.network is None:
+            self.network = Network(self.url)
+        self.network.delay(milliseconds)
+        return self.network.url
+
+
+class Network:
+    """A network between contenders and the server: a proxy, a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        upstream = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
+        command = [sys.executable, "-m", "benchmarks.delay", upstream]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.url = f"redis://127.0.0.1:{int(self._heard())}/0"
+
+    def delay(self, milliseconds: float) -> None:
+        """Have everything come so much later, each way."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{milliseconds}\n")
+        self._process.stdin.flush()
+        self._heard()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _heard(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
 
 
 def check_count(child: Child, reading: Reading, n: int) -> None:

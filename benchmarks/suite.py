@@ -12,7 +12,7 @@ from benchmarks.child import Unanswered
 from benchmarks.meter import Figures, engine
 from benchmarks.roster import FLOOR, Entrant
 from benchmarks.stage import Stage
-from benchmarks.workloads import Workload
+from benchmarks.workload import Workload
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from benchmarks.growth import FILLS, GROWTH
 from benchmarks.roster import FLOOR
 from benchmarks.suite import Results, Row
 
@@ -98,26 +99,24 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         ("first task, from cold", "cold_ms", 1_000),
     ):
         yield Verdict("T11", label, most, figure("start", name), least=False, unit="ms")
-    near = figure("drain, concurrency 100", "rate", OFF)
-    far = figure("drain, 1 ms away, concurrency 100", "rate", OFF)
-    yield Verdict("T12", "1 ms away × loopback", 0.6, far / near if far and near else None, least=True)
+    far = figure("drain, 1 ms away, concurrency 100", "to_near", OFF)
+    yield Verdict("T12", "1 ms away × 0 ms away", 0.6, far, least=True)
 
 
 def _growth(results: Results) -> Iterator[Verdict]:
     """The most pending tasks beside the fewest: within a fifth."""
-    for what in ("ready", "scheduled"):
-        rows = [
-            one for one in results.rows if one.workload.startswith(f"growth, {what}") and one.contender == ON
-        ]
+    for what in FILLS:
+        start = f"{GROWTH}{what}"
+        rows = [one for one in results.rows if one.workload.startswith(start) and one.contender == ON]
         if len(rows) < 2:
             yield Verdict("T9", f"{what}: growth", 1.2, None, least=False)
             continue
         few, many = rows[0].medians, rows[-1].medians
         for name in [name for name in few if name.endswith("_us") and name in many]:
-            label = f"{rows[-1].workload.removeprefix('growth, ')}: {name.removesuffix('_us')} × the fewest's"
+            label = f"{rows[-1].workload.removeprefix(GROWTH)}: {name.removesuffix('_us')} × the fewest's"
             yield Verdict("T9", label, 1.2, many[name] / few[name], least=False)
-        said = many.get("snapshot_ms")
-        yield Verdict("T9", f"{what}: snapshot", 100, said, least=False, unit="ms")
+        for name, label in (("snapshot_ms", "snapshot"), ("cli_ms", "command line")):
+            yield Verdict("T9", f"{what}: {label}", 100, many.get(name), least=False, unit="ms")
 
 
 def table(results: Results) -> Table:

@@ -3,28 +3,14 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from benchmarks.child import Child, Unanswered
+from benchmarks.growth import growths
 from benchmarks.harness import BATCH
-from benchmarks.meter import Figures, Requests, round_trip_ms
+from benchmarks.meter import Figures, Requests, counters, round_trip_ms
 from benchmarks.roster import FLOOR, OURS, Entrant
 from benchmarks.stage import Sizes, Stage, check_count
-
-type Play = Callable[[Stage, Entrant], Figures]
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """One workload: the operations that a contender must have for it, and who takes part (all, unless told)."""
-
-    name: str
-    needs: frozenset[str]
-    play: Play
-    only: tuple[str, ...] = ()
-    rounds: int | None = None
-    """How often, where once tells as much as often."""
+from benchmarks.workload import Play, Workload
 
 
 def workloads(sizes: Sizes) -> list[Workload]:
@@ -51,11 +37,7 @@ def workloads(sizes: Sizes) -> list[Workload]:
         Workload("burst, all due at once", frozenset({"schedule", "work"}), burst),
         Workload("cancel", frozenset({"fill_later", "cancel"}), change("cancel")),
         Workload("replace", frozenset({"fill_later", "replace"}), change("replace")),
-        *[
-            Workload(f"growth, {what}, {pending:,} pending", frozenset({"snapshot"}), play(pending), OURS[:1])
-            for pending in sizes.pending
-            for what, play in (("ready", growth_ready), ("scheduled", growth_scheduled))
-        ],
+        *growths(sizes.pending),
         Workload("waiting, 1 worker", frozenset({"work"}), waiting(1), OURS[:1]),
         Workload("waiting, 50 workers, a perpetual", frozenset({"work"}), waiting(50), OURS[:1]),
         Workload(
@@ -103,8 +85,15 @@ def drained(
 
 
 def far(stage: Stage, entrant: Entrant) -> Figures:
-    """Drain at concurrency 100 with a millisecond each way between worker and server."""
-    return drained(stage, stage.child(entrant, url=stage.delayed(1)), 100, "noop", 1)
+    """Drain at concurrency 100 with a millisecond each way between worker and server.
+
+    `to_near` is the part that is left of the rate over the same way without the millisecond: a proxy on TCP.
+    """
+    near, away = (
+        drained(stage, stage.child(entrant, url=stage.delayed(milliseconds)), 100, "noop", 1)
+        for milliseconds in (0, 1)
+    )
+    return away | {"to_near": away["rate"] / near["rate"]}
 
 
 def fetch(stage: Stage, entrant: Entrant) -> Figures:
@@ -195,40 +184,6 @@ def change(do: str) -> Play:
     return play
 
 
-def growth_scheduled(pending: int) -> Play:
-    """What adding, replacing, cancelling and looking cost beside so many scheduled tasks."""
-
-    def play(stage: Stage, entrant: Entrant) -> Figures:
-        child, few = stage.child(entrant), min(1_000, pending)
-        stage.fresh(child)
-        child.ask("fill_later", n=pending)
-        return {
-            "add_us": 1e6 * child.ask("add_one", n=few)["seconds"] / few,
-            "drain_us": 1e6 * child.ask("drain", n=few, concurrency=100)["seconds"] / few,
-            "replace_us": 1e6 * child.ask("replace", n=few)["seconds"] / few,
-            "cancel_us": 1e6 * child.ask("cancel", n=few)["seconds"] / few,
-            "snapshot_ms": 1e3 * child.ask("snapshot")["seconds"],
-        }
-
-    return play
-
-
-def growth_ready(pending: int) -> Play:
-    """What adding, draining and looking cost beside so many ready tasks."""
-
-    def play(stage: Stage, entrant: Entrant) -> Figures:
-        child, few = stage.child(entrant), min(1_000, pending)
-        stage.fresh(child)
-        child.ask("fill", n=pending)
-        return {
-            "add_us": 1e6 * child.ask("add_one", n=few)["seconds"] / few,
-            "drain_us": 1e6 * child.ask("drain", n=few, concurrency=100)["seconds"] / few,
-            "snapshot_ms": 1e3 * child.ask("snapshot")["seconds"],
-        }
-
-    return play
-
-
 def waiting(workers: int, pending: int = 0) -> Play:
     """What workers that have nothing to do cost; several of them stand in one process, and are given a perpetual."""
 
@@ -240,13 +195,16 @@ def waiting(workers: int, pending: int = 0) -> Play:
         child.ask("work", n=workers, concurrency=10, kind="perpetual" if workers > 1 else "noop")
         time.sleep(1.0)
         before = child.ask("usage")
-        with Requests(stage.url) as requests:
+        with stage.redis as redis, Requests(stage.url) as requests:
+            server_before = counters(redis)["redis_cpu"]
             time.sleep(seconds)
+            server_cpu = counters(redis)["redis_cpu"] - server_before
         cpu = child.ask("usage")["cpu"] - before["cpu"]
         child.ask("stop")
         return {
             "requests": requests.counted / seconds / workers,
             "core_percent": 100 * cpu / seconds / workers,
+            "server_percent": 100 * server_cpu / seconds / workers,
         }
 
     return play

@@ -1,16 +1,18 @@
 """shadows as a contender, through its public API: with its defaults, or (second argument `off`) without kept results."""
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from io import StringIO
 from typing import Any
 
 from benchmarks.harness import BATCH, PAYLOAD, SLEEP, Contender, Order, Reading, Tally, serve, server_url
-from shadows import Depends, Execution, Perpetual, Shadow, Worker
+from shadows import DeadLetter, Depends, Execution, Perpetual, Shadow, Worker
 
 OFF = sys.argv[2:] == ["off"]
 tally = Tally()
@@ -20,6 +22,13 @@ async def noop(payload: str) -> None:
     """The task that does nothing."""
     tally.began()
     tally.ended()
+
+
+async def doomed(payload: str) -> None:
+    """Fails."""
+    tally.began()
+    tally.ended()
+    raise ValueError
 
 
 async def sleep(payload: str) -> None:
@@ -51,7 +60,7 @@ async def depends(payload: str, a: int = Depends(one), b: int = Depends(one), c:
     return a + b + c
 
 
-KINDS: dict[str, Callable[..., Any]] = {"noop": noop, "sleep": sleep, "depends": depends}
+KINDS: dict[str, Callable[..., Any]] = {"noop": noop, "sleep": sleep, "depends": depends, "doomed": doomed}
 
 
 class Subject:
@@ -60,6 +69,7 @@ class Subject:
     def __init__(self) -> None:
         self.stack = AsyncExitStack()
         self.executions: list[Execution[Any]] = []
+        self.letters: list[DeadLetter] = []
         self.working: list[asyncio.Task[None]] = []
 
     async def reset(self, order: Order) -> None:
@@ -152,6 +162,40 @@ class Subject:
         for i in range(order.n):
             await self.shadows.cancel(f"k{i}")
 
+    async def fill_dead(self, order: Order) -> None:
+        """All of them are kept; what is logged of each is left out."""
+        kept = Shadow("bench", server_url(), max_dead=2 * order.n)
+        self.shadows = await self.stack.enter_async_context(kept)
+        for function in KINDS.values():
+            kept.register(function)
+        call = kept.call(doomed)
+        logging.disable(logging.CRITICAL)
+        try:
+            await kept.add_many(call(PAYLOAD) for _ in range(order.n))
+            await self.drain(order)
+        finally:
+            logging.disable(logging.NOTSET)
+        self.letters = await kept.dead_letters(limit=min(order.n, 2_000))
+
+    async def requeue(self, order: Order) -> None:
+        for letter in self.letters[: order.n]:
+            await self.shadows.requeue(letter.id)
+
+    async def discard(self, order: Order) -> None:
+        for letter in self.letters[-order.n :]:
+            await self.shadows.discard(letter.id)
+
+    async def clear(self, order: Order) -> None:
+        await self.shadows.clear()
+
+    async def command(self, order: Order) -> None:
+        """In a thread, since a command has an event loop of its own."""
+        from shadows.cli.app import app
+
+        words = [*order.kind.split(), "--shadows", "bench", "--url", server_url()]
+        with redirect_stdout(StringIO()):
+            await asyncio.to_thread(app, words, standalone_mode=False)
+
     async def fetch(self, order: Order) -> None:
         for i in range(0, len(self.executions), BATCH):
             await asyncio.gather(*[one.get_result() for one in self.executions[i : i + BATCH]])
@@ -176,6 +220,11 @@ OPERATIONS = (
     subject.replace,
     subject.cancel,
     subject.snapshot,
+    subject.command,
+    subject.fill_dead,
+    subject.requeue,
+    subject.discard,
+    subject.clear,
 )
 does = {operation.__name__: operation for operation in OPERATIONS}
 if not OFF:

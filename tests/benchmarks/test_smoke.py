@@ -7,7 +7,7 @@ from benchmarks.report import markdown
 from benchmarks.roster import FLOOR, OURS, roster
 from benchmarks.stage import Sizes, Stage
 from benchmarks.suite import Results, Row, compare, play
-from benchmarks.tables import workloads_of
+from benchmarks.tables import sections
 from benchmarks.targets import verdicts
 from benchmarks.workloads import workloads
 
@@ -28,7 +28,7 @@ def test_every_workload_gives_finite_figures_that_can_be_kept_and_shown(url: str
     results.write(kept)
     assert Results.read(kept) == results
     page = markdown(results).casefold()
-    assert all(name.casefold() in page for name in workloads_of(results))
+    assert all(section.title.casefold() in page for section in sections(results))
     assert {verdict.target for verdict in verdicts(results)} == {f"T{number}" for number in range(1, 13)}
 
 

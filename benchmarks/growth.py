@@ -1,0 +1,53 @@
+"""Growth: what work costs beside so many pending tasks, and what it takes to have them, to look at them and to clear them."""
+
+from benchmarks.meter import Figures, counters
+from benchmarks.roster import OURS, Entrant
+from benchmarks.stage import Stage
+from benchmarks.workload import Play, Workload
+
+GROWTH = "growth, "
+FILLS = {"ready": "fill", "scheduled": "fill_later", "dead": "fill_dead"}
+"""What stands there, and the operation that puts it there."""
+CHANGES = {"ready": (), "scheduled": ("replace", "cancel"), "dead": ("requeue", "discard")}
+"""What is done to some of it, each by itself."""
+LISTS = {"ready": "snapshot", "scheduled": "snapshot", "dead": "dead ls"}
+"""The command of the command line that shows it."""
+
+
+def growths(pending: tuple[int, ...]) -> list[Workload]:
+    """All of them, the fewest tasks first."""
+    return [
+        Workload(
+            f"{GROWTH}{what}, {count:,} pending", frozenset({"snapshot"}), growth(what, count), OURS[:1], 1
+        )
+        for what in FILLS
+        for count in pending
+    ]
+
+
+def growth(what: str, pending: int) -> Play:
+    """Beside so many tasks: add others and run them, change some, look at all from within and from the command line."""
+
+    def play(stage: Stage, entrant: Entrant) -> Figures:
+        child, few = stage.child(entrant), min(1_000, pending // 2)
+        stage.fresh(child)
+        with stage.redis as redis:
+            empty = counters(redis)["kept"]
+            filled = child.ask(FILLS[what], n=pending)
+            figures: Figures = {
+                "fill_rate": pending / filled["seconds"],
+                "server_mb": (counters(redis)["kept"] - empty) / 1e6,
+                "rss_mb": filled["rss"] / 1e6,
+            }
+        for do in ("add_one", "drain", *CHANGES[what]):
+            seconds = child.ask(do, n=few, concurrency=100)["seconds"]
+            figures[f"{do.removesuffix('_one')}_us"] = 1e6 * seconds / few
+        for name, do, kind in (
+            ("snapshot_ms", "snapshot", ""),
+            ("cli_ms", "command", LISTS[what]),
+        ):
+            figures[name] = min(1e3 * child.ask(do, kind=kind)["seconds"] for _ in range(3))
+        figures["clear_s"] = child.ask("clear")["seconds"]
+        return figures
+
+    return play
