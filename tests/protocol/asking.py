@@ -130,7 +130,7 @@ def zombie(walk: Walk) -> None:
 def tidy(walk: Walk) -> None:
     behind = walk.dice.choice(["", "", "x"])
     for _ in range(2):
-        walk.call("tidy", "w0", behind, wanted=tidied(walk.model, behind))
+        walk.call("tidy", "w0", behind, "", wanted=tidied(walk.model, behind))
 
 
 def progress(walk: Walk) -> None:

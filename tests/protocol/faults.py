@@ -24,7 +24,7 @@ def old_list(walk: Walk) -> None:
         "cycle": ["w0", *walk.limits.arguments(), 1, 1, "", 0, "a"],
         "reap": ["w0", *walk.limits.arguments(), 1, 1],
         "acquire": ["w0", *walk.limits.arguments(), 0],
-        "tidy": ["w0", ""],
+        "tidy": ["w0", "", ""],
         "replace": ["p", walk.batches["p"] + 1, "", 1, "replace", "k0", "a", 0, "c"],
         "cancel": ["k0", *walk.limits.arguments()],
         "find": ["k0"],

@@ -21,3 +21,12 @@ def test_a_full_server_lets_a_worker_speak(bench: Bench) -> None:
     with bench.full():
         bench.raw("announce", "", "w", "words")
     assert bench.ask("HGETALL", "workers") == ["w", "words"]
+
+
+def test_upkeep_says_by_the_way_what_a_living_worker_is(bench: Bench) -> None:
+    bench.lease("v")
+    for worker in ("v", "gone"):
+        bench.raw("tidy", bench.instant, worker, "", "words")
+    assert bench.ask("HGETALL", "workers") == ["v", "words"]
+    bench.raw("tidy", bench.instant, "v", "", "")
+    assert bench.ask("HGETALL", "workers") == ["v", "words"]

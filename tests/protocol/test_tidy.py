@@ -288,7 +288,7 @@ def test_a_full_server_still_hands_out(bench: Bench) -> None:
 
 def test_a_caller_who_does_not_know_all_queues_learns_of_them(bench: Bench) -> None:
     with bench.knowing("mail"):
-        assert bench.raw("tidy", bench.instant, "w", "") == ["QUEUES"]
+        assert bench.raw("tidy", bench.instant, "w", "", "") == ["QUEUES"]
 
 
 def test_a_dead_letter_is_kept_for_thirty_days(bench: Bench) -> None:

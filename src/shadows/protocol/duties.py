@@ -3,16 +3,27 @@
 from collections.abc import Iterable
 
 from .connection import Argument, Link
+from .lease import Announcement
 from .scripts import load
 from .store import Store
 
 
-async def tidy(store: Store, link: Link, worker: str, behind: bytes = b"", *, stamp: bytes = b"") -> bytes:
+async def tidy(
+    store: Store,
+    link: Link,
+    worker: str,
+    behind: bytes = b"",
+    said: Announcement | None = None,
+    *,
+    stamp: bytes = b"",
+) -> bytes:
     """Forget windows that are over and dead letters of more than 30 days ago, and hand out permits that are free.
 
-    Looks at a bounded number of limits; answers the name to go on behind, b"" where all were looked at.
+    Looks at a bounded number of limits; answers the name to go on behind, b"" where all were looked at. What the worker
+    says of itself is written by the way.
     """
-    reply = await store.call(link, load("tidy"), stamp, worker, behind)
+    words = b"" if said is None else said.encoded()
+    reply = await store.call(link, load("tidy"), stamp, worker, behind, words)
     name: bytes = reply[1]
     return name
 

@@ -54,6 +54,10 @@ class Announcement:
     queues: tuple[str, ...]
     tasks: tuple[str, ...]
 
+    def encoded(self) -> bytes:
+        """As it is written."""
+        return msgspec.json.encode(self)
+
 
 def beat(keys: Keys, link: SyncLink, worker: str, lease_ms: int, *, first: bool, stamp: bytes = b"") -> Beat:
     """Renew a lease, or take it; blocks, since it is a thread's work, so that a busy loop does not lose it."""
@@ -114,7 +118,7 @@ async def strangers(store: Store, link: Link, queues: Sequence[str]) -> set[str]
 
 async def announce(store: Store, link: Link, worker: str, announcement: Announcement) -> None:
     """Write what a worker says of itself."""
-    await store.call(link, load("announce"), b"", worker, msgspec.json.encode(announcement))
+    await store.call(link, load("announce"), b"", worker, announcement.encoded())
 
 
 async def announcements(store: Store, link: Link, now_ms: int) -> dict[str, Announcement]:

@@ -38,15 +38,7 @@ class Herald:
 
     async def announce(self) -> None:
         """Write it once."""
-        shadow = self._shadow
-        said = Announcement(
-            self._name,
-            (shadow.clock.now_us() + self._lease.offset_us) // 1000,
-            self.concurrency,
-            self._queues or shadow.store.queues,
-            tuple(sorted(shadow.tasks)),
-        )
-        await announce(shadow.store, self._link, self._lease.incarnation, said)
+        await announce(self._shadow.store, self._link, self._lease.incarnation, self._words())
 
     async def run(self) -> None:
         """Write it again and again."""
@@ -54,7 +46,6 @@ class Herald:
             await asyncio.sleep(self._shadow.heartbeat_interval.total_seconds())
             try:
                 await beat(self._shadow, self._link)
-                await self.announce()
                 await self._tidy()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 logger.warning(
@@ -64,12 +55,26 @@ class Herald:
                     classify(error).name,
                 )
 
+    def _words(self) -> Announcement:
+        shadow = self._shadow
+        return Announcement(
+            self._name,
+            (shadow.clock.now_us() + self._lease.offset_us) // 1000,
+            self.concurrency,
+            self._queues or shadow.store.queues,
+            tuple(sorted(shadow.tasks)),
+        )
+
     async def _tidy(self) -> None:
-        """One bounded step, which goes on where the last one ended: a fleet of many does not look at all limits at once."""
+        """Say it, and do one bounded step of the shadow's upkeep by the way, all in one request.
+
+        The step goes on where the last one ended: a fleet of many does not look at all limits at once.
+        """
         self._tidied = await tidy(
             self._shadow.store,
             self._link,
             self._lease.incarnation,
             self._tidied,
+            self._words(),
             stamp=self._shadow.clock.stamp(),
         )

@@ -1,16 +1,14 @@
--- What a living worker does for the shadow now and then: forgets windows that are over and dead letters of more than
--- 30 days ago, hands out permits that are free.
+-- What a living worker does for the shadow at every heartbeat: says what it is, forgets windows that are over and dead
+-- letters of more than 30 days ago, hands out permits that are free. One request, as waiting workers send it too.
 -- keys: queues due parked live permits held waiting windows producers dead dead:at
--- with: time streams events whole permits rates
+-- with: time streams events whole permits rates words
 -- KEYS: the streams of all queues
--- checks: keys
--- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning)
+-- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning), what it says of itself ('' = nothing)
 -- Reply: OK, the name to go on behind ('' = all were looked at) | QUEUES
 -- Keeps: nobody waits for a permit that nobody holds, also where something was removed by hand: where somebody waits
 --        those who hold are counted, unless they are more than 2,000.
-local wrong = wrong_key()
-if wrong then return wrong end
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
+if ARGV[4] ~= '' then say(ARGV[2], ARGV[4]) end
 local old = call('ZRANGEBYSCORE', windows, '-inf', now, 'LIMIT', 0, 200)
 for _, window in ipairs(old) do
   local kind, name = window:sub(1, 2), window:sub(3)
@@ -38,8 +36,8 @@ end
 
 local aged = call('ZRANGEBYSCORE', dead_at, '-inf', now - 2592000000, 'LIMIT', 0, 200)
 if #aged > 0 then
-  call('ZREM', dead_at, unpack(aged))
   call('HDEL', dead, unpack(aged))
+  call('ZREM', dead_at, unpack(aged))
 end
 
 local count = nil                                   -- NAME -> how many tokens hold it, once somebody waits for one
