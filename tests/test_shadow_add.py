@@ -301,7 +301,7 @@ class TestRefusals:
         with pytest.raises(NotAccepted, match=re.escape(f"the key '{stream}' holds a string where")):
             await shadows.add(greet, queue="mail")("Jane")
         with pytest.raises(
-            ShadowError, match="'before' is not cancelled: the key '.*:ready:mail' holds a string"
+            ShadowError, match=r"'before' is not cancelled: the key '.*:ready:mail' holds a string"
         ):
             await shadows.cancel("before")
         assert await unfinished() == 1

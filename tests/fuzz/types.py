@@ -51,6 +51,27 @@ class Ground:
         present = await self.save()
         return {key for key in saved.keys() | present if saved.get(key) != present.get(key)}
 
+    async def swap(self, role: str, kind: str) -> bool:
+        """Put something of a type where a key is, while others work with it; whether anything was there."""
+        key = self.prefix + role
+        present = bool(await self.redis.exists(key))
+        command, *values = MADE[kind]
+        pipe = self.redis.pipeline(transaction=True)
+        if present:
+            pipe.rename(key, f"broken:{key}")
+        pipe.execute_command(command, key, *values)
+        await pipe.execute()
+        return present
+
+    async def swap_back(self, role: str, *, present: bool) -> None:
+        """Mend it: what was there is there again."""
+        key = self.prefix + role
+        pipe = self.redis.pipeline(transaction=True)
+        pipe.delete(key)
+        if present:
+            pipe.rename(f"broken:{key}", key)
+        await pipe.execute()
+
     async def spoil(self, role: str, kind: str) -> bytes:
         """Put something of a type where a key of the shadow is; its name."""
         key = (self.prefix + role).encode()

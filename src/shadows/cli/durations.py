@@ -7,9 +7,9 @@ import re
 from datetime import datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]\d)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([bkmgt])i?b?)?")
+_WITH_UNIT = re.compile(r"(\d{1,20}(?:\.\d+)?)(ms|s|m|h|d)?")
+_CLOCK = re.compile(r"(?:(\d{1,20}):)?(\d{1,20}):([0-5]\d)")
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d+)?)(?:([bkmgt])i?b?)?")
 _LONGEST = timedelta(days=3650)
 
 

@@ -27,6 +27,8 @@ def split_blob(blob: bytes) -> Blob:
     unique = b"0"
     if call.startswith(b"u"):
         unique, _, call = call[1:].partition(b"/")
+    if not (attempt.isdigit() and deliveries.isdigit() and unique.isdigit()):  # as the scripts read them
+        raise ValueError(f"{blob[:40]!r} does not begin with numbers")
     return Blob(int(attempt), int(deliveries), int(unique), call)
 
 

@@ -58,7 +58,7 @@ def check_url(url: object) -> str:
             raise InvalidName(
                 f"url={mask(url)!r} cannot be read: write {scheme}://[user:password@]host[:port][/database]"
             )
-    if scheme == "unix" and not urlsplit(url).path.strip("/"):
+    if scheme == "unix" and not _unix_path(url).strip("/"):
         raise InvalidName(f"url={mask(url)!r} cannot be read: write unix:///path/of/the.socket[?db=0]")
     if nodes.is_several(url):
         try:
@@ -74,6 +74,13 @@ def check_url(url: object) -> str:
     else:
         _check_options(url, OPTIONS)
     return url
+
+
+def _unix_path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def _check_options(url: str, options: frozenset[str]) -> None:

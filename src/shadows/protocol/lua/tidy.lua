@@ -39,8 +39,8 @@ end
 
 local aged = call('ZRANGEBYSCORE', dead_at, '-inf', now - 2592000000, 'LIMIT', 0, 200)
 if #aged > 0 then
-  call('ZREM', dead_at, unpack(aged))
   call('HDEL', dead, unpack(aged))
+  call('ZREM', dead_at, unpack(aged))
 end
 
 local count = nil                                   -- NAME -> how many tokens hold it, once somebody waits for one
