@@ -1,6 +1,6 @@
 -- Asks for what taken tasks need before they may start: all that one comes under, or nothing.
 -- keys: queues due parked live windows permits held waiting leases controls ended ended:at
--- with: limits time streams events unique entry controls permits retire endings rates
+-- with: limits time streams facts events unique entry controls permits retire endings rates
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, n,
 --       n x token, key, who, m, m x need, name, amount, window in ms, drop (1 | 0)

@@ -1,7 +1,7 @@
 -- What a living worker does for the shadow now and then: forgets windows that are over and dead letters of more than
 -- 30 days ago, hands out permits that are free.
 -- keys: queues due parked live permits held waiting windows producers dead dead:at
--- with: time streams events permits rates
+-- with: time streams facts events permits rates
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning)
 -- Reply: OK, the name to go on behind ('' = all were looked at) | QUEUES
