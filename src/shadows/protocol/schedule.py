@@ -2,9 +2,9 @@
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 from .blob import keeping
 from .connection import Argument, Link
@@ -34,8 +34,7 @@ class Answer(enum.Enum):
     FULL = "F"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One call to accept."""
 
     key: str
