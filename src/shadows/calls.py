@@ -46,8 +46,8 @@ class Prepared:
         """The same with headers that travel with it: of a trace."""
         if not headers:
             return self
-        call = encode_call(replace(decode_call(self.item.call), headers=headers))
-        return replace(self, item=replace(self.item, call=call))
+        call = encode_call(decode_call(self.item.call)._replace(headers=headers))
+        return replace(self, item=self.item._replace(call=call))
 
     def execution(self, source: Source, disposition: Disposition, state: ExecutionState) -> Execution[Any]:
         """The execution that it asked for, and what became of that."""
@@ -58,7 +58,7 @@ class Prepared:
             args=self.args,
             kwargs=self.kwargs,
             queue=self.item.queue,
-            when=as_datetime(self.due_us),
+            when_us=self.due_us,
             disposition=disposition,
             state=state,
             expires=as_datetime(self.expires_us) if self.expires_us else None,

@@ -89,13 +89,13 @@ class Delivery:
             await self._turn_away([ready])
             return self._struck(ready)
         if own_next_run(self._store.keys.name, self._store.address.shown, ready.item):
-            return await self._accepted(ready, Answer.ACCEPTED)
+            return self._scheduled(ready)
         try:
             answer = await batcher.post(ready.item)
         except Unreplicated as lacking:
             raise await self._unreplicated(ready, lacking) from None
         self._strikes.heard(batcher.strikes)
-        return await self._accepted(ready, answer)
+        return self._scheduled(ready) if answer is Answer.ACCEPTED else await self._accepted(ready, answer)
 
     async def accept_many(
         self, calls: Iterable[Prepared], chunk_size: int, mode: Mode
@@ -180,6 +180,9 @@ class Delivery:
                 self._source, ready.item.key, ready.plan.name, disposition=Disposition.ALREADY_SCHEDULED
             )
             return await standing.sync()
+        return self._scheduled(ready)
+
+    def _scheduled(self, ready: Prepared) -> Execution[Any]:
         later = ready.item.instant_ms and ready.due_us > self._clock.now_us()
         state = ExecutionState.SCHEDULED if later else ExecutionState.QUEUED
         return ready.execution(self._source, Disposition.SCHEDULED, state)
@@ -206,4 +209,4 @@ class Delivery:
 
 
 def _in(mode: Mode, ready: Prepared) -> Prepared:
-    return ready if ready.item.mode is mode else replace(ready, item=replace(ready.item, mode=mode))
+    return ready if ready.item.mode is mode else replace(ready, item=ready.item._replace(mode=mode))

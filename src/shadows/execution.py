@@ -101,12 +101,10 @@ class Execution[R]:
         function_name: the name of its task.
         args, kwargs: its arguments, where they are known here; else empty.
         queue: the queue that it goes through.
-        when: the instant it was to run at.
         disposition: what became of the `add` that answered it; None for one that was looked up.
         state: where it stands.
         attempt: which run it is in, or was in last; counted from 1.
         fence: a number for outside systems to order writes by: that of a later run is greater. 0 where it is not known.
-        progress: how far its present run has come.
         expires: from when on it is not started any more; None: it never expires.
         worker: who runs it, or ran it last; None where nobody has.
         started_at, completed_at: of the last run.
@@ -114,8 +112,8 @@ class Execution[R]:
     """
 
     __slots__ = (
-        "_record", "_source", "args", "attempt", "completed_at", "disposition", "error", "expires", "fence",
-        "function_name", "key", "kwargs", "progress", "queue", "started_at", "state", "then_run", "when", "worker",
+        "_progress", "_record", "_source", "_when", "_when_us", "args", "attempt", "completed_at", "disposition", "error",
+        "expires", "fence", "function_name", "key", "kwargs", "queue", "started_at", "state", "then_run", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -135,22 +133,23 @@ class Execution[R]:
         expires: datetime | None = None,
         fence: int = 0,
         progress: ProgressReport | None = None,
+        when_us: int | None = None,
     ) -> None:
         self._source = source
         self._record: Record | None = None
         self.key = key
         self.function_name = function_name
         self.args = tuple(args)
-        self.kwargs = dict(kwargs or {})
+        self.kwargs = dict(kwargs) if kwargs else {}
         self.queue = queue
-        self.when = when
+        self._when, self._when_us = when, when_us
         self.disposition = disposition
         self.state = state
         self.attempt = attempt
         self.worker = worker
         self.expires = expires
         self.fence = fence
-        self.progress = progress or ProgressReport()
+        self._progress = progress
         self.started_at: datetime | None = None
         self.completed_at: datetime | None = None
         self.error: str | None = None
@@ -159,6 +158,28 @@ class Execution[R]:
 
     def __repr__(self) -> str:
         return f"<Execution {self.function_name} key={self.key!r} {self.state.value}>"
+
+    @property
+    def when(self) -> datetime | None:
+        """The instant it was to run at."""
+        if self._when_us is not None:  # most are never asked
+            self._when, self._when_us = as_datetime(self._when_us), None
+        return self._when
+
+    @when.setter
+    def when(self, when: datetime | None) -> None:
+        self._when, self._when_us = when, None
+
+    @property
+    def progress(self) -> ProgressReport:
+        """How far its present run has come."""
+        if self._progress is None:
+            self._progress = ProgressReport()
+        return self._progress
+
+    @progress.setter
+    def progress(self, progress: ProgressReport) -> None:
+        self._progress = progress
 
     @property
     def function(self) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """Dead letters: what failed for good, kept with its call until it is run again or thrown away."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -101,7 +101,7 @@ def _afresh(blob: bytes) -> bytes:
     read = _call(blob)
     if read is None:
         return b""
-    afresh = replace(read[1], unknown_since_us=0, expires_us=0, begun=False)
+    afresh = read[1]._replace(unknown_since_us=0, expires_us=0, begun=False)
     return keeping(encode_call(afresh), split_blob(blob).unique_ms)
 
 

@@ -99,13 +99,13 @@ async def finished(shadows: Shadow) -> None:
 
 BUDGET: dict[str, tuple[Work, Work, Figures]] = {
     #                                 beforehand  work                   requests, commands, bytes
-    "add":                            (nothing,    add,                   (1, 10, 436)),
-    "add, taken key":                 (one,        add,                   (2, 14, 710)),
-    "add for later":                  (nothing,    add_for_later,         (1, 13, 449)),
-    "add, 100 in turn":               (nothing,    add_hundred_in_turn,   (100, 1000, 43_600)),
-    "add, 100 gathered":              (nothing,    add_hundred_gathered,  (1, 307, 10_240)),
-    "add_many, 1000":                 (nothing,    add_many,              (5, 3035, 100_705)),
-    "replace":                        (one,        replace,               (1, 15, 531)),
+    "add":                            (nothing,    add,                   (1, 8, 433)),
+    "add, taken key":                 (one,        add,                   (2, 12, 707)),
+    "add for later":                  (nothing,    add_for_later,         (1, 12, 446)),
+    "add, 100 in turn":               (nothing,    add_hundred_in_turn,   (100, 800, 43_300)),
+    "add, 100 gathered":              (nothing,    add_hundred_gathered,  (1, 107, 7366)),
+    "add_many, 1000":                 (nothing,    add_many,              (5, 1035, 71_830)),
+    "replace":                        (one,        replace,               (1, 15, 530)),
     "cancel":                         (one,        cancel,                (1, 17, 457)),
     "get_execution":                  (one,        get_execution,         (1, 6, 274)),
     "get_execution and get_result":   (finished,   get_result,            (2, 8, 548)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from shadows.protocol.connection import Argument
 from tests.protocol import asking
 from tests.protocol.ground import Entry
-from tests.protocol.model import Model
+from tests.protocol.model import Model, worded
 from tests.protocol.state import look
 from tests.protocol.walker import FRAGILE, KEYS, Action, Walk
 
@@ -20,12 +20,12 @@ BESIDE_IT: list[Action] = [
 def old_list(walk: Walk) -> None:
     """A caller that does not know all queues is told so, and nothing is written."""
     arguments: dict[str, list[Argument]] = {
-        "schedule": ["p", walk.batches["p"] + 1, "", 1, "add", "k0", "a", 0, "c"],
+        "schedule": ["p", walk.batches["p"] + 1, "", "", "a", 0, 1, "k0", "c"],
         "cycle": ["w0", *walk.limits.arguments(), 1, 1, "", 0, "a"],
         "reap": ["w0", *walk.limits.arguments(), 1, 1],
         "acquire": ["w0", *walk.limits.arguments(), 0],
         "tidy": ["w0", "", ""],
-        "replace": ["p", walk.batches["p"] + 1, "", 1, "replace", "k0", "a", 0, "c"],
+        "replace": ["p", walk.batches["p"] + 1, "", "", "replace", "k0", "a", 0, "c"],
         "cancel": ["k0", *walk.limits.arguments()],
         "find": ["k0"],
     }
@@ -70,11 +70,11 @@ def full_server(walk: Walk) -> None:
 def refused(walk: Walk) -> None:
     batch, wishes = walk.batches["p"] + 1, [walk.wish() for _ in range(3)]
     before = walk.seen.state
-    words = [word for wish in wishes for word in wish]
-    script, stamp = walk.bench.scripts["schedule"], walk.model.now
+    name = walk.dice.choice(["schedule", "replace"])
+    script, stamp = walk.bench.scripts[name], walk.model.now
     head = walk.bench.store.head(script)
     (reply,) = walk.bench.wire.many(
-        [(b"EVALSHA", script.sha, *head, stamp, "p", batch, 3000, 3, *words)], text=True
+        [(b"EVALSHA", script.sha, *head, stamp, "p", batch, 3000, *worded(name, wishes))], text=True
     )
     assert "maxmemory" in str(reply), "a full server accepted something"
     walk.verify()
@@ -143,7 +143,7 @@ def lost_everything(walk: Walk) -> None:
     """The server lost its data: callers are told, and enrol their queues again; nobody has a lease."""
     walk.bench.purge()
     time.sleep(0.002)  # (an entry's id begins with the millisecond)
-    assert walk.bench.raw("schedule", walk.model.now, "p", 10**6, 3000, 0) == ["QUEUES"]
+    assert walk.bench.raw("schedule", walk.model.now, "p", 10**6, 3000, "") == ["QUEUES"]
     walk.bench.enroll()
     entries = walk.model.entries
     for entry in entries.values():

@@ -4,6 +4,8 @@ should hold afterwards. (What `acquire` and `tidy` have to do stands in `admissi
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from shadows.protocol.cycle import Limits
@@ -42,6 +44,20 @@ class Cycled:
 
 
 type Wish = tuple[str, str, str, int | str, str]
+"""Mode, key, queue, instant (0 = now) and call of one that is to be accepted."""
+
+
+def worded(script: str, wishes: Iterable[Wish], longest: int | None = None) -> list[str | int]:
+    """Calls as `schedule` and `replace` take them, behind the head that they share."""
+    words: list[str | int] = ["" if longest is None else longest]
+    if script == "replace":
+        return [*words, *(word for wish in wishes for word in wish)]
+    for where, run in groupby(wishes, itemgetter(2, 3)):
+        several = list(run)
+        words += [*where, len(several), *[wish[1] for wish in several], *[wish[4] for wish in several]]
+    return words
+
+
 """Mode, key, queue, instant (a string = not a number), call."""
 type Follower = tuple[str, str, int | str, str]
 """Key, queue, instant (a string = not a number), call."""
@@ -82,10 +98,12 @@ class Model(Ground):
         return ["OK", said, str(self.strikes) if self.strikes else 0]
 
     def _accept(self, mode: str, key: str, queue: str, instant: int | str, call: str) -> str:
-        if isinstance(instant, str) or not self.good(queue):
+        if isinstance(instant, str):
             return "B"
         if mode == "add" and (key in self.live or self.reserved(key)):
             return "E"
+        if not self.good(queue):
+            return "B"
         if self._longest is not None and instant <= self.now:
             mark = self.live.get(key)
             beside = not (isinstance(mark, Entry) and mark.queue == queue)

@@ -6,6 +6,7 @@ from redis.exceptions import ResponseError
 from shadows.protocol.outcomes import completed
 from shadows.protocol.schedule import Answer, Item, LateBatch, Mode, schedule
 from tests.protocol.bench import Bench, now
+from tests.protocol.model import Wish, worded
 
 ACCEPTED, EXISTS, BAD, FULL = Answer.ACCEPTED, Answer.EXISTS, Answer.BAD, Answer.FULL
 
@@ -64,25 +65,9 @@ def test_a_call_that_cannot_be_accepted_does_not_stop_its_batch(bench: Bench) ->
 
 
 def test_an_instant_that_is_no_number_is_refused_with_nothing_written(bench: Bench) -> None:
-    said = bench.raw(
-        "schedule",
-        bench.instant,
-        "p",
-        1,
-        "",
-        2,
-        "add",
-        "a",
-        "default",
-        "soon",
-        "x",
-        "add",
-        "b",
-        "default",
-        0,
-        "x",
-    )
-    assert said == ["OK", "BA", 0]
+    runs = ("default", "soon", 2, "a", "b", "x", "y", "default", 0, 1, "b", "x")
+    said = bench.raw("schedule", bench.instant, "p", 1, "", "", *runs)
+    assert said == ["OK", "BBA", 0]
     assert bench.ask("HKEYS", "live") == ["b"]
 
 
@@ -174,7 +159,7 @@ def test_a_full_server_still_answers_what_it_has_answered(bench: Bench) -> None:
 def test_a_caller_who_does_not_know_all_queues_learns_of_them(bench: Bench) -> None:
     for queues in ((), ("mail",), ("default", "mail", "more")):
         with bench.knowing(*queues):
-            words = ("schedule", bench.instant, "p", 1, "", 1, "add", "a", "default", 0, "")
+            words = ("schedule", bench.instant, "p", 1, "", "", "default", 0, 1, "a", "")
             assert bench.raw(*words) == ["QUEUES"]
             assert not bench.ask("EXISTS", "live", bench.key("producers"))
             bench.add("a")
@@ -186,7 +171,7 @@ def test_a_caller_who_does_not_know_all_queues_learns_of_them(bench: Bench) -> N
 def test_a_caller_who_knows_no_queue_of_an_empty_server_enrols_his_own(bench: Bench) -> None:
     bench.purge()
     with bench.knowing():
-        assert bench.raw("schedule", bench.instant, "p", 1, "", 0) == ["QUEUES"]
+        assert bench.raw("schedule", bench.instant, "p", 1, "", "") == ["QUEUES"]
         assert not bench.ask("EXISTS", "queues")
         bench.add("a")
     assert [taken.key for taken in bench.take()] == ["a"]
@@ -218,15 +203,11 @@ def test_whoever_listens_is_told_of_what_comes(bench: Bench) -> None:
 
 
 def test_the_version_of_the_strikes_is_told_also_where_the_batch_was_here_before(bench: Bench) -> None:
-    words = ("schedule", bench.instant, "p", 1, "", 1, "add", "a", "default", 0, "")
+    words = ("schedule", bench.instant, "p", 1, "", "", "default", 0, 1, "a", "")
     assert bench.raw(*words) == ["OK", "A", 0]
     bench.ask("HSET", "meta", "strikes", 3)
     assert bench.raw(*words) == ["OK", "A", "3"]
-    assert bench.raw("schedule", bench.instant, "p", 2, "", 1, "add", "a", "default", 0, "") == [
-        "OK",
-        "E",
-        "3",
-    ]
+    assert bench.raw("schedule", bench.instant, "p", 2, "", "", *words[6:]) == ["OK", "E", "3"]
 
 
 def test_a_key_that_is_kept_for_its_time_is_free_after_it(bench: Bench) -> None:
@@ -237,14 +218,6 @@ def test_a_key_that_is_kept_for_its_time_is_free_after_it(bench: Bench) -> None:
     assert bench.schedule(call("a")) == [ACCEPTED]
 
 
-def words(*items: Item) -> list[str | bytes | int]:
-    """Calls as the script takes them."""
-    several: list[str | bytes | int] = []
-    for one in items:
-        several += (one.mode.value, one.key, one.queue, one.instant_ms, one.body)
-    return several
-
-
 def test_a_full_queue_takes_nothing_more_for_now(bench: Bench) -> None:
     """What runs counts too; what is for later, another queue and whatever replaces what stands there do not."""
     bench.enroll("mail")
@@ -252,29 +225,88 @@ def test_a_full_queue_takes_nothing_more_for_now(bench: Bench) -> None:
     (running, _) = bench.take()
     bench.add("later", at=bench.instant + 5)
     before = {role: bench.ask("HGETALL", role) for role in ("live", "parked")}
-    items = call("c"), call("a"), replacing("c"), replacing("later"), replacing("a"), replacing("b", "mail")
-    arguments = words(*items[:4])
-    assert bench.raw("replace", bench.instant, "other", 1, "", 4, *arguments, 2) == ["OK", "FEFF", 0]
+    items: list[Wish] = [
+        ("add", "c", "default", 0, "x"), ("add", "a", "default", 0, "x"), ("replace", "c", "default", 0, "x"),
+        ("replace", "later", "default", 0, "x"), ("replace", "a", "default", 0, "x"), ("replace", "b", "mail", 0, "x"),
+    ]  # fmt: skip
+    assert bench.raw("replace", bench.instant, "other", 1, "", *worded("replace", items[:4], 2)) == [
+        "OK",
+        "FEFF",
+        0,
+    ]
     assert {role: bench.ask("HGETALL", role) for role in ("live", "parked")} == before
     assert bench.ask("XLEN", "ready:default") == 2
-    arguments = words(*items[4:])
-    assert bench.raw("replace", bench.instant, "other", 2, "", 2, *arguments, 2) == ["OK", "AA", 0]
-    assert bench.raw("replace", bench.instant, "other", 2, "", 2, *arguments, 1) == ["OK", "AA", 0], (
-        "the same again"
-    )
-    more: list[str | bytes | int] = [
-        "add",
-        "d",
-        "default",
-        bench.instant + 9,
-        "x",
-        "add",
-        "e",
-        "default",
+    assert bench.raw("replace", bench.instant, "other", 2, "", *worded("replace", items[4:], 2)) == [
+        "OK",
+        "AA",
         0,
-        "x",
     ]
-    assert bench.raw("schedule", bench.instant, "other", 3, "", 2, *more, 1) == ["OK", "AF", 0]
+    assert bench.raw("replace", bench.instant, "other", 2, "", *worded("replace", items[4:], 1)) == [
+        "OK",
+        "AA",
+        0,
+    ], "the same again"
+    more: list[Wish] = [("add", "d", "default", bench.instant + 9, "x"), ("add", "e", "default", 0, "x")]
+    assert bench.raw("schedule", bench.instant, "other", 3, "", *worded("schedule", more, 1)) == [
+        "OK",
+        "AF",
+        0,
+    ]
     bench.cycle(settle=[(running, completed())])
     assert bench.ask("XLEN", "ready:default") == 1
-    assert bench.raw("schedule", bench.instant, "other", 4, "", 1, *more[5:], 2) == ["OK", "A", 0]
+    assert bench.raw("schedule", bench.instant, "other", 4, "", *worded("schedule", more[1:], 2)) == [
+        "OK",
+        "A",
+        0,
+    ]
+
+
+def test_a_queue_whose_stream_is_at_its_end_refuses_its_batch_and_loses_nothing(bench: Bench) -> None:
+    """An error in the midst of a batch is the batch's: what stands by then is named in `live`, and asked again."""
+    bench.enroll("mail")
+    bench.ask("XADD", "ready:mail", "18446744073709551615-18446744073709551615", "k", "x", "c", "x")
+    items = call("a"), call("b", "mail"), call("c", at=bench.instant + 5), call("d")
+    with pytest.raises(ResponseError, match="last possible ID"):
+        bench.schedule(*items)
+    assert sorted(bench.ask("HKEYS", "live")) == ["a", "c", "d"]
+    bench.batch -= 1
+    assert bench.schedule(items[0], items[2], items[3]) == [EXISTS] * 3
+    assert bench.ask("XLEN", "ready:default") == 2
+
+
+def test_a_taken_key_is_taken_also_where_its_queue_is_broken(bench: Bench) -> None:
+    bench.enroll("broken")
+    bench.add("a")
+    bench.ask("DEL", "ready:broken")
+    bench.ask("SET", "ready:broken", "x")
+    with_longest = worded("schedule", [("add", key, "broken", 0, "x") for key in "ab"], 5)
+    later = call("c", "broken", at=bench.instant + 9)
+    assert bench.schedule(call("a", "broken"), call("b", "broken"), later) == [EXISTS, BAD, BAD]
+    assert bench.raw("schedule", bench.instant, "other", 1, "", *with_longest) == ["OK", "EB", 0]
+
+
+def test_the_instant_is_the_servers_own_where_none_is_given(bench: Bench) -> None:
+    assert bench.raw("schedule", "", "p", 1, "", "", "default", 1, 1, "a", "x") == ["OK", "A", 0], (
+        "it is over"
+    )
+    far = 4_000_000_000_000
+    assert bench.raw("schedule", "", "p", 2, "", "", "default", far, 1, "b", "x") == ["OK", "A", 0]
+    runs = ("default", 0, 1, "c", "x", "default", far, 1, "d", "x")
+    assert bench.raw("schedule", "", "p", 3, "", "", *runs) == ["OK", "AA", 0]
+    runs = ("default", 0, 1, "over", "x", "default", 1, 1, "over too", "x")
+    assert bench.raw("schedule", "", "p", 4, "", "", *runs) == ["OK", "AA", 0]
+    assert sorted(bench.ask("ZRANGE", "due", 0, -1)) == ["b", "d"]
+    assert bench.raw("schedule", "", "p", 5, 1000, "", "default", 0, 1, "e", "x") == ["OK", "A", 0]
+    assert bench.scores("windows")["p/p"] > far / 4
+    bench.ask("ZADD", "windows", far, "u/f")
+    bench.ask("HSET", "meta", "unique", 1)
+    assert bench.raw("schedule", "", "p", 6, "", "", "default", 0, 1, "f", "x") == ["OK", "E", 0]
+    bench.ask("ZADD", "windows", 1, "u/f")
+    assert bench.raw("schedule", "", "p", 7, "", "", "default", 0, 1, "f", "x") == ["OK", "A", 0]
+
+
+def test_nobody_is_told_who_has_ceased_to_listen(bench: Bench) -> None:
+    with bench.listening() as heard:
+        bench.ask("HSET", "meta", "listening", 1)
+        assert bench.raw("schedule", "", "p", 1, "", "", "default", 0, 1, "a", "x") == ["OK", "A", 0]
+        assert heard() == []

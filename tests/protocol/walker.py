@@ -11,7 +11,7 @@ from shadows.protocol.cycle import Limits
 from shadows.protocol.scripts import Script
 from tests.protocol.bench import LEASE_MS, Bench, ear
 from tests.protocol.ground import Entry
-from tests.protocol.model import AGAIN, Cycled, Follower, Model, Result, Wish
+from tests.protocol.model import AGAIN, Cycled, Follower, Model, Result, Wish, worded
 from tests.protocol.state import adopt, check, compare, look
 from tests.support.servers import Server
 
@@ -164,15 +164,8 @@ class Walk:
         wishes = wishes or [self.wish() for _ in range(self.dice.choice([1, 2, 3, 4]))]
         remember = 3000 if producer not in self.model.producers or self.maybe(0.5) else 0
         longest = self.dice.choice([None, None, None, 1, 5])
-        arguments = [
-            producer,
-            batch,
-            remember or "",
-            len(wishes),
-            *[word for wish in wishes for word in wish],
-            *([] if longest is None else [longest]),
-        ]
         script = "replace" if any(wish[0] == "replace" for wish in wishes) else "schedule"
+        arguments = [producer, batch, remember or "", *worded(script, wishes, longest)]
         self.call(script, *arguments, wanted=self.model.schedule(producer, batch, remember, wishes, longest))
         if self.maybe(0.3):
             self.quietly(script, *arguments, wanted=self.model.schedule(producer, batch, 0, wishes))

@@ -3,8 +3,7 @@
 A reader ignores elements beyond those it knows, so a later version can add some without breaking running workers.
 """
 
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
@@ -20,8 +19,7 @@ _MARK: Final = bytes([WIRE])
 _TEXTS: Final = frozenset({str})
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call of a task.
 
     `when_us` is the instant it is due, `unknown_since_us` the one since which no worker has known its function (0:
@@ -39,6 +37,11 @@ class Call:
     begun: bool = False
 
 
+_OFTEN: Final = Call._fields.index("expires_us")
+_EXPIRES: Final = Call._fields.index("begun")
+"""How many fields travel: those at the end are left out where they say nothing."""
+
+
 class _CallFields(msgspec.Struct, array_like=True, gc=False):
     function: str
     arguments: bytes
@@ -54,19 +57,8 @@ _DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
 
 def encode_call(call: Call) -> bytes:
     """A call as bytes."""
-    fields: tuple[object, ...] = (
-        call.function,
-        call.arguments,
-        call.when_us,
-        call.unknown_since_us,
-        call.headers,
-    )
-    if call.begun:
-        fields = (*fields, call.expires_us, True)
-    elif call.expires_us:
-        fields = (*fields, call.expires_us)
     try:
-        return _MARK + ENCODE(fields)
+        return _MARK + ENCODE(call if call.begun else call[:_EXPIRES] if call.expires_us else call[:_OFTEN])
     except UNENCODABLE as error:
         raise EncodingError(f"the call of {call.function!a} cannot travel: {error}") from error
 

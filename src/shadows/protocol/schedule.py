@@ -1,8 +1,10 @@
 """Accepting calls: the typed face of `schedule.lua`, and of `replace.lua` where one takes another's place."""
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 from .blob import keeping
 from .connection import Argument, Link
@@ -32,8 +34,7 @@ class Answer(enum.Enum):
     FULL = "F"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One call to accept."""
 
     key: str
@@ -77,18 +78,38 @@ async def schedule(
     Raises:
         LateBatch: nothing was done.
     """
-    arguments: list[Argument] = [stamp, producer, batch, PRODUCER_MEMORY_MS if remember else b"", len(items)]
-    script = _ADD
-    for item in items:
-        if item.mode is Mode.REPLACE:
-            script = _REPLACE
-        arguments += (item.mode.value, item.key, item.queue, item.instant_ms, item.body)
-    if longest is not None:
-        arguments.append(longest)
-    reply = await store.call(link, script, *arguments)
+    head = (
+        stamp,
+        producer,
+        batch,
+        PRODUCER_MEMORY_MS if remember else b"",
+        b"" if longest is None else longest,
+    )
+    if any(item.mode is Mode.REPLACE for item in items):
+        reply = await store.call(link, _REPLACE, *head, *_each(items))
+    else:
+        reply = await store.call(link, _ADD, *head, *_runs(items))
     if reply[0] == b"LATE":
         raise LateBatch
     return [_ANSWERS[letter] for letter in reply[1]], int(reply[2])
+
+
+def _runs(items: Iterable[Item]) -> list[Argument]:
+    """Calls to add, as `schedule.lua` takes them: those behind each other that go to one queue at one instant together."""
+    words: list[Argument] = []
+    for (queue, instant_ms), run in groupby(items, attrgetter("queue", "instant_ms")):
+        several = list(run)
+        words += (queue, instant_ms, len(several))
+        words += [item.key for item in several]
+        words += [item.body for item in several]
+    return words
+
+
+def _each(items: Iterable[Item]) -> list[Argument]:
+    """Calls as `replace.lua` takes them."""
+    return [
+        word for item in items for word in (item.mode.value, item.key, item.queue, item.instant_ms, item.body)
+    ]
 
 
 async def replicated(link: Link, replicas: int, patience_ms: int) -> int:

@@ -386,7 +386,7 @@ class Runner:
 
 def _begun(job: Job, released: Outcome) -> Outcome:
     """What is handed back after its start: it was started in time, whenever it runs again."""
-    return replace(released, data=encode_call(replace(job.call, begun=True)))
+    return replace(released, data=encode_call(job.call._replace(begun=True)))
 
 
 def _keep_unique(outcome: Outcome, ms: int) -> Outcome:

@@ -1,7 +1,6 @@
 """Tasks that this worker does not know: given back with a growing delay, and named once with the remedy."""
 
 import logging
-from dataclasses import replace
 
 from shadows.payload.call import Call, encode_call
 from shadows.protocol.outcomes import Outcome, dead, release
@@ -55,7 +54,7 @@ class Unknown:
         if len(self._keys) > MOST_KEYS:
             del self._keys[next(iter(self._keys))]
         delay_us = min(max(age_us, SHORTEST_US), LONGEST_US)
-        changed = call if call.unknown_since_us == since_us else replace(call, unknown_since_us=since_us)
+        changed = call if call.unknown_since_us == since_us else call._replace(unknown_since_us=since_us)
         return release(-(-(now_us + delay_us) // 1000), encode_call(changed))
 
     def met(self, key: str) -> None:

@@ -1,6 +1,6 @@
 -- Asks for what taken tasks need before they may start: all that one comes under, or nothing.
 -- keys: queues due parked live windows permits held waiting leases controls ended ended:at
--- with: limits time streams events unique entry controls whole permits retire endings rates
+-- with: limits time streams facts events unique entry controls whole permits retire endings rates
 -- KEYS: the streams of all queues
 -- checks: keys
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, n,

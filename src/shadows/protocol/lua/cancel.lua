@@ -1,6 +1,6 @@
 -- Ends an execution that has not started; tells the worker of one that has.
 -- keys: queues due parked live windows controls ended ended:at
--- with: limits time streams events unique entry controls whole permits retire endings
+-- with: limits time streams facts events unique entry controls whole permits retire endings
 -- KEYS: the streams of all queues
 -- ARGV: instant, key, ms to keep a record, records at most, dead letters at most
 -- Reply: CANCELLED | TOLD (it runs; the note stays until its token is retired) | NONE | BAD | QUEUES

@@ -1,6 +1,6 @@
 -- Removes a page of what is pending: what waits, then what is ready, then what is scheduled. What runs is left alone.
 -- keys: due parked live waiting windows permits held leases controls ended ended:at producers progress
--- with: limits time streams events given controls whole permits retire endings
+-- with: limits time streams facts events given controls whole permits retire endings
 -- KEYS: the streams of all queues
 -- checks: keys
 -- ARGV: instant, '', ms to keep a record, records at most, dead letters at most, most

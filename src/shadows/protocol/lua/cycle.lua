@@ -1,6 +1,6 @@
 -- A worker's cycle: settle what finished, promote what has come due, take what is ready. One round trip for all three.
 -- keys: meta queues wake due parked live windows leases controls ended ended:at dead dead:at
--- with: limits time streams events unique places entry controls whole permits endings letters
+-- with: limits time streams facts events unique places entry controls whole permits endings letters
 -- KEYS: the streams of all queues
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, take at most, promote at most,
 --       an entry of `wake` that was read ('' = none), n, n x token, key, outcome, instant, data; the queues to take from

@@ -1,6 +1,6 @@
 -- Notes how far running tasks have come.
 -- keys: queues due live progress
--- with: time events
+-- with: time facts events
 -- ARGV: instant, worker, n x token, key, words ('' = forget them)
 -- Reply: OK
 -- Keeps: nothing is noted for a task that is not the worker's any more.

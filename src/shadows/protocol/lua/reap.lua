@@ -1,6 +1,6 @@
 -- Takes a bounded batch of tasks back from a worker whose lease has expired, or from a consumer that never had one.
 -- keys: queues wake due parked live leases workers controls ended ended:at dead dead:at progress
--- with: limits time streams events unique places entry controls whole permits endings letters
+-- with: limits time streams facts events unique places entry controls whole permits endings letters
 -- KEYS: the streams of all queues
 -- checks: keys
 -- ARGV: instant, worker, ms to keep a record, records at most, dead letters at most, most deliveries, take back at most

@@ -1,8 +1,54 @@
 -- Accepts n calls as `schedule` does, where some take the place of what stands under their keys.
--- keys: queues
--- with: time streams events unique places controls whole permits retire accept
+-- keys: queues wake due parked live
+-- with: time streams facts events unique places controls whole permits retire batches
 -- KEYS: the streams of all queues
--- ARGV: as shared/accept.lua
+-- ARGV: as shared/batches.lua, how many tasks a queue may hold ('' = any), then for each call: mode (add | replace), key,
+--       queue, instant (0 = now), body
 -- Reply: as `schedule`
 -- Keeps: as `schedule`; of what is replaced nothing runs any more, and no outcome of it counts.
-return accept(retire)
+if answered then return answered end
+call('SADD', queues, KEYS[#KEYS]:sub(#queues + 1)) -- changes nothing, but a full server refuses it: here, before any write
+local said, nearest, longest = {}, nil, tonumber(ARGV[5])
+-- Sets a call aside until its instant, as `place` does; false, with nothing written, where a key for that is broken.
+local function defer(queue, key, blob, instant, mark)
+  if mark and not (whole(parked, 'hash') and whole(due, 'zset') and retire(key, mark)) then return false end
+  if nearest == nil then
+    local head = redis.pcall('ZRANGE', due, 0, 0, 'WITHSCORES')
+    nearest = not head.err and tonumber(head[2] or math.huge)
+  end
+  if not nearest then return false end
+  if type(redis.pcall('HSET', parked, key, queue .. '/' .. blob)) == 'table' then return false end
+  if instant < nearest then
+    nearest = instant
+    redis.pcall('XADD', wake, 'MAXLEN', 1, '*', 'k', '')
+  end
+  call('ZADD', due, instant, key)
+  call('HSET', live, key, '~due')
+  return true
+end
+for i = 6, #ARGV, 5 do
+  local key, queue, instant = ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local mark = call('HGET', live, key)
+  local answer = 'B'
+  if instant then
+    if ARGV[i] == 'add' and (mark or reserved(key)) then
+      answer = 'E'
+    elseif good(queue) then
+      if longest and instant <= now and call('XLEN', stream[queue]) >= longest
+        and (mark or ''):sub(1, #queue + 1) ~= queue .. '/' then  -- (what it replaces there makes room for it)
+        answer = 'F'
+      elseif instant > now then
+        if defer(queue, key, '1/0/' .. ARGV[i + 4], instant, mark) then
+          tell('scheduled', key)
+          answer = 'A'
+        end
+      elseif not mark or retire(key, mark) then
+        place(queue, key, '1/0/' .. ARGV[i + 4], 0)
+        tell('queued', key)
+        answer = 'A'
+      end
+    end
+  end
+  said[#said + 1] = answer
+end
+return note(table.concat(said))

@@ -1,6 +1,6 @@
 -- Makes a dead letter a task again: ready, under its own key, as if it were added.
 -- keys: queues due parked live dead dead:at
--- with: time streams events places
+-- with: time streams facts events places
 -- KEYS: the streams of all queues
 -- checks: keys
 -- ARGV: instant, id, the call to run ('' = the letter's own)

@@ -1,7 +1,7 @@
 -- What a living worker does for the shadow at every heartbeat: says what it is, forgets windows that are over and dead
 -- letters of more than 30 days ago, hands out permits that are free. One request, as waiting workers send it too.
 -- keys: queues due parked live permits held waiting windows producers dead dead:at
--- with: time streams events whole permits rates words
+-- with: time streams facts events whole permits rates words
 -- KEYS: the streams of all queues
 -- checks: keys
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning), what it says of itself ('' = nothing)
