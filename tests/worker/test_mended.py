@@ -141,6 +141,7 @@ async def test_a_task_that_will_not_be_cancelled_is_left_behind(
         await asyncio.wait_for(working, 10)
     assert (await execution.sync()).state is ExecutionState.QUEUED
     release.set()
+    assert job.task is not None
     await job.task
 
 
