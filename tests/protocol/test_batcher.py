@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError, TryAgainError
@@ -207,6 +208,27 @@ async def test_a_queue_that_is_something_else_is_told_to_its_caller_alone(bench:
         in str(bad)
     )
     assert good is Answer.ACCEPTED
+
+
+async def test_a_broken_queue_is_told_of_where_nobody_answers_what_is_wrong(
+    bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "diagnose", AsyncMock(side_effect=ServerUnreachable("gone")))
+    async with sending(bench, proxy) as batcher:
+        bench.enroll("broken")
+        bench.ask("DEL", "ready:broken")
+        bench.ask("SET", "ready:broken", "x")
+        with pytest.raises(NotAccepted, match=r"'a' was not accepted: a key of '.*' holds .* else \(gone\)"):
+            await submit(batcher, item("a", "broken"))
+
+
+async def test_a_key_that_was_mended_before_it_was_looked_at_is_to_be_tried_again(
+    bench: Bench, proxy: Proxy
+) -> None:
+    link = Link(Address(proxy.url))
+    bench.add("a")
+    assert "held something else, and does so no more: try again" in str(await bench.store.diagnose(link))
+    await link.close()
 
 
 async def test_what_cannot_be_read_is_told_to_every_caller(bench: Bench, proxy: Proxy) -> None:

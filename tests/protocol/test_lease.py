@@ -1,9 +1,12 @@
 """Leases and what workers say of themselves, over connections of their own."""
 
 from collections.abc import AsyncIterator
+from unittest.mock import Mock
 
 import pytest
+from redis.exceptions import ResponseError
 
+from shadows.errors import BrokenKey
 from shadows.protocol.connection import Address, Link, SyncLink
 from shadows.protocol.lease import (
     Announcement,
@@ -39,6 +42,23 @@ def test_a_thread_takes_and_renews_a_lease(bench: Bench, url: str) -> None:
     assert renew("v", 1500, first=True) == Beat(held=True, now_ms=1500, expired=["w"])
     assert renew("w", 2000, first=False) == Beat(held=True, now_ms=2000, expired=["v"])
     link.close()
+
+
+def test_a_broken_key_of_leases_is_named(bench: Bench, url: str) -> None:
+    link, leases = SyncLink(Address(url), 5), bench.store.keys["leases"].decode()
+    bench.ask("SET", "leases", "nonsense")
+    with pytest.raises(BrokenKey, match=f"the key {leases!r} holds a string where shadows keeps a zset"):
+        beat(bench.store.keys, link, "w", 500, first=True)
+    link.close()
+
+
+def test_an_error_of_the_server_about_a_lease_is_passed_on(bench: Bench) -> None:
+    error = ResponseError("ERR no such thing")
+    link = Mock(spec=SyncLink)
+    link.request.side_effect = error
+    with pytest.raises(ResponseError) as raised:
+        beat(bench.store.keys, link, "w", 500, first=True)
+    assert raised.value is error
 
 
 def test_a_thread_sees_which_run_of_the_server_it_talks_to(url: str, server: Server) -> None:

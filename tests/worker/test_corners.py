@@ -195,6 +195,46 @@ async def test_a_worker_waits_for_a_broken_key_to_be_mended_and_names_it(
     assert runs == [1]
 
 
+async def test_a_lease_that_is_lost_while_a_cycle_is_looked_at_leaves_what_it_took_to_others(
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def note() -> None:
+        raise NotImplementedError
+
+    await shadows.add(note)()
+    async with Worker(shadows) as worker:
+        loop, lease = inside(worker)
+
+        def holds() -> bool:
+            lease.incarnation = "another"
+            return True
+
+        monkeypatch.setattr(lease, "holds", holds)
+        assert len((await loop._cycle(5)).taken) == 1
+        assert not loop._jobs
+        assert not loop._finished
+        monkeypatch.undo()
+
+
+async def test_two_looks_for_work_are_as_far_apart_as_asked(shadows: Shadow) -> None:
+    looked: list[float] = []
+    second = asyncio.Event()
+
+    async def note() -> None:
+        looked.append(inside(worker)[0].cycled_at)
+        second.set()
+
+    async def wait() -> None:
+        looked.append(inside(worker)[0].cycled_at)
+        await shadows.add(note)()
+        await second.wait()
+
+    await shadows.add(wait)()
+    async with Worker(shadows, minimum_check_interval=timedelta(milliseconds=30)) as worker:
+        await worker.run_until_finished()
+    assert looked[1] - looked[0] >= 0.03
+
+
 async def test_a_task_cancelled_before_it_began_is_handed_back(shadows: Shadow, own_factory: None) -> None:
     async def note() -> None: ...
 
