@@ -3,6 +3,8 @@
 Its states, and what leads from one to the next:
 
     busy      a cycle is on its way. It took all it asked for → working; less → idle.
+    halved    runs end at once: with half of a load ended, the next cycle is sent, and the rest starts while it is on its
+              way, so that worker and server work at the same time.
     working   all slots are taken, or a read is out already: wait for a run to end, a due instant, or a second.
     idle      slots are free and nothing was ready: a blocking read is out for one entry, or for a word that something
               nearer is due. While it is out, cycles settle and promote but do not take: there is one taker at a time. What
@@ -49,6 +51,8 @@ BACKSTOP = 1.0
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
 MOST_BYTES = 4 * 1024 * 1024
+LEAST_HALF = 16
+"""Runs that end at once, of which so many are half of a load: below, a cycle of its own costs more than it saves."""
 PATIENCE = 5.0
 """Seconds that a task may take to end after being cancelled for a shutdown; then it is left behind."""
 
@@ -85,6 +89,9 @@ class Loop:
         self._wanted = asyncio.Event()
         self._ear = Ear(shadow.store, self._wanted.set, self._hard_of_hearing)
         self._jobs: dict[str, Job] = {}
+        self._left: list[Taken] = []
+        """What was taken and is to start while the next cycle is on its way; empty while that one's answer is looked at."""
+        self._left_as = ""
         self._finished: deque[Settlement] = deque()
         self._suspects = Suspects()
         self._paused: frozenset[str] = frozenset()
@@ -119,6 +126,7 @@ class Loop:
         for job in list(self._jobs.values()):
             job.cancel(Stop.LEASE_LOST)
         self._ear.forget()
+        self._left.clear()
         self._wanted.set()
 
     def cancel_running(self, stop: Stop) -> None:
@@ -191,6 +199,7 @@ class Loop:
 
     async def _hand_back(self) -> None:
         me = self._lease.incarnation
+        self._left.clear()
         try:
             for taken in await recover(self._store, self._link, me, self._names(), self._known()):
                 self._finished.append(Settlement(taken.token, taken.key, release()))
@@ -228,7 +237,7 @@ class Loop:
             return 0
         if len(self._finished) > MOST_UNSETTLED:
             return 0
-        return max(0, min(self._slots() - len(self._ear.heard), MOST_ITEMS))
+        return max(0, min(self._slots() - len(self._left) - len(self._ear.heard), MOST_ITEMS))
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
@@ -236,7 +245,7 @@ class Loop:
         heard = self._ear.take(me)
         try:
             told = [Settlement(taken.token, taken.key, started()) for taken in heard if taken.readable]
-            cycled = await self._request(me, [*settling, *told], take)
+            cycled = await self._asked(self._request(me, [*settling, *told], take))
         except BaseException:  # also where this is cancelled: what was heard of is not to be forgotten
             if me == self._lease.incarnation:
                 self._ear.heard[:0] = heard
@@ -274,14 +283,45 @@ class Loop:
                 me, parted.held
             )  # as what a read brings, it starts after a cycle: that takes the others back
             self._finished.extend(parted.back)
-            for taken in parted.start:
-                self._start(taken)
+            self._start_some(me, parted.start)
             # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
             self._finished.extend(_given_back(starting[free:]))
         for token in cycled.stops:
             if job := self._jobs.get(token):
                 job.cancel(Stop.CANCELLED)
         return cycled
+
+    async def _asked(self, request: Coroutine[Any, Any, Cycled]) -> Cycled:
+        """A cycle's answer; what was left to start does so once the request is on its way, so that neither side waits."""
+        if not self._left:
+            return await request
+        asking = _begin(request)
+        starting = asyncio.get_running_loop().call_soon(
+            self._start_left
+        )  # by then the socket has been written to
+        try:
+            return await asking
+        finally:
+            starting.cancel()
+
+    def _start_some(self, me: str, several: list[Taken]) -> None:
+        """Start these; where half a load has ended by then, the rest starts when that half is on its way."""
+        enough = max(LEAST_HALF, min(self.concurrency, MOST_ITEMS) // 2)
+        for place, taken in enumerate(several, 1):
+            self._start(taken)
+            if len(self._finished) >= enough:
+                self._left, self._left_as = several[place:], me
+                return
+
+    def _start_left(self) -> None:
+        left, self._left = self._left, []
+        if self._left_as != self._lease.incarnation:
+            return  # others run them
+        if self._stopping or not self._lease.holds():
+            self._finished.extend(_given_back(left))
+        else:
+            for taken in left:
+                self._start(taken)
 
     def _now_ms(self) -> int:
         return (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
@@ -313,7 +353,8 @@ class Loop:
 
     def _known(self) -> set[str]:
         """The tokens of what runs, or has ended and is to be settled."""
-        return self._jobs.keys() | {settlement.token for settlement in self._finished}
+        waiting = {taken.token for taken in self._left}
+        return self._jobs.keys() | waiting | {settlement.token for settlement in self._finished}
 
     def _pauses(self, taken: Taken) -> bool:
         return bool(self._paused) and not self._paused.isdisjoint((taken.token.partition("/")[0], "*"))
@@ -395,7 +436,7 @@ class Loop:
         self._adrift = True
 
 
-def _begin(run: Coroutine[Any, Any, Outcome | None]) -> asyncio.Task[Outcome | None]:
+def _begin[T](run: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A run's task. Its first step is taken here and now: a run that never waits has ended without a turn of the loop.
 
     Only a loop with a task factory of its own makes it as it makes all others.
