@@ -23,6 +23,8 @@ def split_blob(blob: bytes) -> Blob:
     Raises:
         ValueError: it is not of that shape.
     """
+    if blob.startswith(_FIRST) and not blob.startswith(_UNIQUE):  # nearly all are
+        return Blob(1, 0, 0, blob[4:])
     attempt, deliveries, call = blob.split(b"/", 2)
     unique = b"0"
     if call.startswith(b"u"):
@@ -35,3 +37,7 @@ def split_blob(blob: bytes) -> Blob:
 def keeping(call: bytes, unique_ms: int) -> bytes:
     """A call as it is stored, with how long its key stays taken after its end."""
     return b"u%d/%b" % (unique_ms, call) if unique_ms else call
+
+
+_FIRST = b"1/0/"
+_UNIQUE = b"1/0/u"

@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from shadows.calls import check_size
