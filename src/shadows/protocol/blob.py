@@ -23,8 +23,6 @@ def split_blob(blob: bytes) -> Blob:
     Raises:
         ValueError: it is not of that shape.
     """
-    if blob.startswith(_FIRST) and not blob.startswith(_UNIQUE):  # nearly all are
-        return Blob(1, 0, 0, blob[4:])
     attempt, deliveries, call = blob.split(b"/", 2)
     unique = b"0"
     if call.startswith(b"u"):
@@ -39,5 +37,10 @@ def keeping(call: bytes, unique_ms: int) -> bytes:
     return b"u%d/%b" % (unique_ms, call) if unique_ms else call
 
 
-_FIRST = b"1/0/"
+def fresh_call(blob: bytes) -> bytes | None:
+    """The call of a first attempt whose key is free at its end, as nearly all are; None: there is more to be read."""
+    return blob[4:] if blob.startswith(_FRESH) and not blob.startswith(_UNIQUE) else None
+
+
+_FRESH = b"1/0/"
 _UNIQUE = b"1/0/u"
