@@ -9,7 +9,7 @@ Each step fills in the `Job`; one that ends it early raises `Over`. User code ru
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -241,19 +241,26 @@ class Runner:
         return await self._follow(job)
 
     async def _call(self, job: Job) -> object:
+        """Make a call that has something around it, or runs in a thread."""
         plan = job.plan
-        if plan.injects or self._outer:
-            async with self._recipe(plan).around(job.run, job.args, job.kwargs) as injected:
-                function = plan.function
-                if not plan.is_async:
-                    function = self._threads.called(function, lambda: self._check_lease(job))
-                kwargs = {**job.kwargs, **injected}
-                self._check_lease(job)
-                for behaviour in job.run.behaviours:
-                    if isinstance(behaviour, Runtime):
-                        return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
-                return await function(*job.args, **kwargs)
-        return await self._threads.run(plan.function, job.args, job.kwargs, lambda: self._check_lease(job))
+        if not (plan.injects or self._outer):
+            self._check_lease(job)
+            return await self._threads.run(
+                plan.function, job.args, job.kwargs, lambda: self._check_lease(job)
+            )
+
+        async def call(injected: Mapping[str, Any]) -> object:
+            function = plan.function
+            if not plan.is_async:
+                function = self._threads.called(function, lambda: self._check_lease(job))
+            kwargs = {**job.kwargs, **injected}
+            self._check_lease(job)
+            for behaviour in job.run.behaviours:
+                if isinstance(behaviour, Runtime):
+                    return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
+            return await function(*job.args, **kwargs)
+
+        return await self._recipe(plan).around(job.run, job.args, job.kwargs, call)
 
     def _check_lease(self, job: Job) -> None:
         """The last moment: a process that was stopped after it took the task wakes here, and others may be running it.
