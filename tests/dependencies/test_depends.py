@@ -1,7 +1,7 @@
 """What `Depends` and `Shared` give to a task, and when it is closed."""
 
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated
 
 import pytest
@@ -275,3 +275,31 @@ def test_two_that_give_one_value_are_refused(shadows: Shadow) -> None:
 
     with pytest.raises(InvalidTask, match="declares more than one dependency for its value"):
         shadows.register(task)
+
+
+@asynccontextmanager
+async def forgiving() -> AsyncGenerator[str]:
+    with suppress(LookupError):
+        yield "forgiving"
+
+
+async def test_what_a_dependency_swallows_ends_the_task_well_and_calls_it_once(
+    shadows: Shadow, worker: Worker
+) -> None:
+    async def task(given: str = Depends(forgiving)) -> str:
+        events.append(given)
+        raise LookupError
+
+    assert await result_of(await shadows.add(task)(), worker) is None
+    assert events == ["forgiving"]
+
+
+async def test_what_a_dependency_swallows_ends_a_def_task_well_and_calls_it_once(
+    shadows: Shadow, worker: Worker
+) -> None:
+    def task(given: str = Depends(forgiving)) -> str:
+        events.append(given)
+        raise LookupError
+
+    assert await result_of(await shadows.add(task)(), worker) is None
+    assert events == ["forgiving"]

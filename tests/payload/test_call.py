@@ -13,7 +13,8 @@ from shadows.payload.places import MAX_DEPTH
 from tests.payload.support import exactly, nested, texts, values
 
 instants = st.integers(-(2**63), 2**63 - 1)
-calls = st.builds(Call, texts, st.binary(), instants, instants, st.none() | st.dictionaries(texts, texts))
+headers = st.none() | st.dictionaries(texts, texts)
+calls = st.builds(Call, texts, st.binary(), instants, instants, headers, instants, st.booleans())
 encode = msgspec.msgpack.encode
 
 
@@ -46,6 +47,7 @@ class TestCall:
             (b"\x00\x90", "damaged: no wire version 0 exists"),
             (b"\x01", "the stored call is damaged: "),
             (b"\x01\x90", "at least length 5, got 0"),
+            (b"\x01" + encode(["f", b"", 1, 1]), "at least length 5, got 4"),
             (b"\x01\x80", "Expected `array`, got `object`"),
             (b"\x01" + encode(["f", b"", 1, True, None]), r"Expected `int`, got `bool` - at `\$\[3\]`"),
             (b"\x01" + encode(["f", "text", 1, 1, None]), "Expected `bytes`, got `str`"),

@@ -41,7 +41,7 @@ class TestRecord:
 
     def test_with_text_that_has_no_encoding_is_refused(self) -> None:
         with pytest.raises(EncodingError, match=r"^the record of 'f' cannot travel"):
-            encode_record(Record("f", "\ud800", 1, 2, 3))
+            encode_record(Record("f", "\ud800", 1, 2, 3, None, None))
 
     @pytest.mark.parametrize(
         ("data", "reason"),
@@ -49,6 +49,7 @@ class TestRecord:
             (b"", "the stored record is empty"),
             (b"\x09", "the stored record has wire version 9, newer"),
             (b"\x01\x90", "the stored record is damaged: Expected `array` of at least length 7"),
+            (b"\x01\x95\xa1f\xa1w\x01\x02\x03", "at least length 7, got 5"),
         ],
     )
     def test_that_cannot_be_read_says_why(self, data: bytes, reason: str) -> None:

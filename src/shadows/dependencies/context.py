@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shadows.progress import ProgressReport
 from shadows.protocol.schedule import Item
@@ -16,24 +18,32 @@ if TYPE_CHECKING:
     from .behaviour import Behaviour
 
 
-@dataclass(slots=True)
-class Run:
-    """One run of one execution, for as long as it lasts."""
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all runs of one worker have in common."""
 
     shadow: "Shadow"
     worker: "Worker"
+    describe: Callable[["Run"], "Execution[Any]"]
+    """Builds the execution for whoever asks for it: most tasks do not."""
+    report: Callable[[str, str], ProgressReport]
+    """Begins the report of how far the run of a token and key has come, for whoever asks: most tasks do not."""
+
+
+class Run(msgspec.Struct, eq=False):
+    """One run of one execution, for as long as it lasts."""
+
+    host: Host
+    job: Any
+    """What the worker knows of it, which is nobody else's business."""
     task: str
     key: str
-    queue: str
+    token: str
     attempt: int
     when_us: int
     """The instant that the run is for."""
     started_us: int
-    describe: Callable[["Run"], "Execution[Any]"]
-    """Builds the execution for whoever asks for it: most tasks do not."""
-    make_report: Callable[[], ProgressReport]
-    """Begins the report of how far it has come, for whoever asks: most tasks do not."""
-    behaviours: list["Behaviour[Any]"] = field(default_factory=list["Behaviour[Any]"])
+    behaviours: list["Behaviour[Any]"] = []
     """Those that were entered, in the order of the signature."""
     followers: list[Item] | None = None
     """What is to be scheduled with its success."""
@@ -45,17 +55,32 @@ class Run:
     _report: ProgressReport | None = None
 
     @property
+    def shadow(self) -> "Shadow":
+        """The shadow that it was taken from."""
+        return self.host.shadow
+
+    @property
+    def worker(self) -> "Worker":
+        """The worker that makes it."""
+        return self.host.worker
+
+    @property
+    def queue(self) -> str:
+        """The queue that it was taken from."""
+        return self.token.partition("/")[0]
+
+    @property
     def execution(self) -> "Execution[Any]":
         """The execution that is being run: one object for all that ask."""
         if self._execution is None:
-            self._execution = self.describe(self)
+            self._execution = self.host.describe(self)
         return self._execution
 
     @property
     def progress(self) -> ProgressReport:
         """How far it has come."""
         if self._report is None:
-            self._report = self.make_report()
+            self._report = self.host.report(self.token, self.key)
         return self._report
 
 

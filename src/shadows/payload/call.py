@@ -3,20 +3,21 @@
 A reader ignores elements beyond those it knows, so a later version can add some without breaking running workers.
 """
 
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from shadows.errors import EncodingError, PayloadError
 from shadows.payload.places import MAX_DEPTH
-from shadows.payload.unpacking import unpack
+from shadows.payload.unpacking import DECODE_ARGUMENTS, FAULTS, bound, unpack
 from shadows.payload.values import CAREFUL, EASY, ENCODE, UNENCODABLE, pack
 
 WIRE: Final = 1
 """The wire version that this library writes, and the newest that it reads."""
 
 _MARK: Final = bytes([WIRE])
-_TEXTS: Final = frozenset({str})
+_MAX_DEPTH: Final = MAX_DEPTH + 2
+"""Of all arguments together: those of a list, in a pair."""
 
 
 class Call(NamedTuple):
@@ -53,6 +54,9 @@ class _CallFields(msgspec.Struct, array_like=True, gc=False):
 
 
 _DECODE: Final = msgspec.msgpack.Decoder(_CallFields).decode
+_DECODE_USUAL: Final = msgspec.msgpack.Decoder(Call).decode
+_USUAL: Final = frozenset(_MARK + bytes([0x90 + count]) for count in range(_OFTEN, len(Call._fields) + 1))
+"""What calls begin with that have just the fields that are known here: these are read into a `Call` at once."""
 
 
 def encode_call(call: Call) -> bytes:
@@ -66,6 +70,8 @@ def encode_call(call: Call) -> bytes:
 def decode_call(data: bytes) -> Call:
     """The call that `encode_call` wrote; PayloadError says what is wrong with other bytes."""
     try:
+        if data[:2] in _USUAL:
+            return _DECODE_USUAL(data[1:])
         fields = _DECODE(body(data, "call"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError(f"the stored call is damaged: {error}") from error
@@ -124,15 +130,14 @@ def _positional(index: int, names: tuple[str, ...]) -> str:
     return f"parameter {names[index]!r}" if index < len(names) else f"positional argument {index + 1}"
 
 
-def decode_arguments(data: bytes) -> tuple[list[object], dict[str, object]]:
+def decode_arguments(data: bytes) -> tuple[list[Any], dict[str, Any]]:
     """The arguments that `encode_arguments` wrote; PayloadError for other bytes."""
-    decoded = unpack(data, MAX_DEPTH + 2)
-    if type(decoded) is list and len(both := cast("list[object]", decoded)) == 2:
-        args, kwargs = both
-        if (
-            type(args) is list
-            and type(kwargs) is dict
-            and _TEXTS.issuperset(map(type, cast("dict[object, object]", kwargs)))
-        ):
-            return cast("list[object]", args), cast("dict[str, object]", kwargs)
-    raise PayloadError("the stored arguments are damaged: not a list of arguments and a dict of named ones")
+    try:
+        both = DECODE_ARGUMENTS(data)
+    except FAULTS:
+        unpack(data, _MAX_DEPTH)
+        raise PayloadError(
+            "the stored arguments are damaged: not a list of arguments and a dict of named ones"
+        ) from None
+    bound(both, data, _MAX_DEPTH)
+    return both

@@ -7,10 +7,11 @@ No class is looked up by an import path: what comes back is a builtin exception,
 import builtins
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, cast
+
+import msgspec
 
 from shadows.errors import EncodingError, PayloadError, TaskFailed
 from shadows.payload.values import decode_value, encode_value
@@ -23,8 +24,7 @@ _UNRAISABLE: Final = frozenset({"StopIteration", "StopAsyncIteration"})
 _NONE_DECLARED: Final[Mapping[str, type[BaseException]]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An exception as it travels: `args` are its encoded args where the closed set carries them."""
 
     type_name: str

@@ -1,6 +1,5 @@
 """The record of an execution that has ended: when, where, and with what result or failure."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -12,11 +11,11 @@ from shadows.payload.failures import Failure, show
 from shadows.payload.values import ENCODE, UNENCODABLE, encode_value
 
 _MARK: Final = bytes([WIRE])
+_NONE: Final = encode_value(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An ended execution; instants are microseconds since the epoch.
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An ended execution, in the order in which it travels; instants are microseconds since the epoch.
 
     `result` is what `encode_result` wrote, None where none is kept; `failure` is None where it succeeded.
     """
@@ -26,45 +25,17 @@ class Record:
     attempt: int
     started_us: int
     completed_us: int
-    result: bytes | None = None
-    failure: Failure | None = None
-
-
-class _FailureFields(msgspec.Struct, array_like=True, gc=False):
-    type_name: str
-    message: str
-    notes: tuple[str, ...]
-    traceback: str
-    args: bytes | None
-
-
-class _RecordFields(msgspec.Struct, array_like=True, gc=False):
-    function: str
-    worker: str
-    attempt: int
-    started_us: int
-    completed_us: int
     result: bytes | None
-    failure: _FailureFields | None
+    failure: Failure | None
 
 
-_DECODE: Final = msgspec.msgpack.Decoder(_RecordFields).decode
+_DECODE: Final = msgspec.msgpack.Decoder(Record).decode
 
 
 def encode_record(record: Record) -> bytes:
     """A record as bytes."""
-    failure = record.failure
-    fields = (
-        record.function,
-        record.worker,
-        record.attempt,
-        record.started_us,
-        record.completed_us,
-        record.result,
-        failure and (failure.type_name, failure.message, failure.notes, failure.traceback, failure.args),
-    )
     try:
-        return _MARK + ENCODE(fields)
+        return _MARK + ENCODE(record)
     except UNENCODABLE as error:
         raise EncodingError(f"the record of {record.function!a} cannot travel: {error}") from error
 
@@ -72,22 +43,9 @@ def encode_record(record: Record) -> bytes:
 def decode_record(data: bytes) -> Record:
     """The record that `encode_record` wrote; PayloadError says what is wrong with other bytes."""
     try:
-        fields = _DECODE(body(data, "record"))
+        return _DECODE(body(data, "record"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError(f"the stored record is damaged: {error}") from error
-    lost = fields.failure
-    failure = None
-    if lost is not None:
-        failure = Failure(lost.type_name, lost.message, lost.notes, lost.traceback, lost.args)
-    return Record(
-        fields.function,
-        fields.worker,
-        fields.attempt,
-        fields.started_us,
-        fields.completed_us,
-        fields.result,
-        failure,
-    )
 
 
 def encode_result(value: object, adapter: Adapter | None = None) -> tuple[bytes, bool]:
@@ -95,6 +53,8 @@ def encode_result(value: object, adapter: Adapter | None = None) -> tuple[bytes,
 
     `adapter` is the one of the function's return annotation. Never raises anything.
     """
+    if value is None and adapter is None:
+        return _NONE, True
     try:
         lowered = value if adapter is None else adapter.lower(value, "the result")
         return encode_value(lowered, "the result"), True

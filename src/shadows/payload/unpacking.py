@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from itertools import batched, chain
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -20,7 +20,7 @@ _OPENERS: Final = frozenset([*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4
 _OTHERS: Final = bytes(byte for byte in range(256) if byte not in _OPENERS)
 _CROWD: Final = 256
 
-_FAULTS: Final = (
+FAULTS: Final = (
     msgspec.MsgspecError,
     ValueError,  # among them UnicodeDecodeError, and what the readers of extension types say
     TypeError,
@@ -30,18 +30,24 @@ _FAULTS: Final = (
     OSError,
     NotImplementedError,  # a WindowsPath elsewhere than on Windows
 )
+"""What bytes can raise while they are read."""
 
 
 def unpack(data: bytes, limit: int = MAX_DEPTH) -> object:
     """The value that the bytes hold; PayloadError where they hold none, or one nested deeper than `limit`."""
     try:
         value: object = DECODE(data)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise PayloadError(f"the stored value is damaged: {error or type(error).__name__}") from error
+    bound(value, data, limit)
+    return value
+
+
+def bound(value: object, data: bytes, limit: int) -> None:
+    """Refuse the value that the bytes hold where it is nested deeper than `limit`."""
     # Every container costs a byte that opens it: a value with few of those cannot be deep.
     if len(data) > limit and len(data.translate(None, _OTHERS)) > limit:
-        _bound(value, limit)
-    return value
+        _descend(value, limit)
 
 
 def crowded(keys: Iterable[object], count: int) -> bool:
@@ -52,7 +58,7 @@ def crowded(keys: Iterable[object], count: int) -> bool:
     return count > _CROWD and len({hash(key) for key in keys}) * 4 < count
 
 
-def _bound(value: object, limit: int) -> None:
+def _descend(value: object, limit: int) -> None:
     level = [value] if type(value) in _NESTED else []
     for _ in range(limit):
         level = [inner for outer in level for inner in _members(outer) if type(inner) in _NESTED]
@@ -111,3 +117,7 @@ def _extension(code: int, data: memoryview) -> object:
 
 
 DECODE: Final = msgspec.msgpack.Decoder(ext_hook=_extension).decode
+DECODE_ARGUMENTS: Final = msgspec.msgpack.Decoder(
+    tuple[list[Any], dict[str, Any]], ext_hook=_extension
+).decode
+"""Positional arguments and named ones; what raises here may still be a value that `unpack` gives."""

@@ -35,3 +35,12 @@ def split_blob(blob: bytes) -> Blob:
 def keeping(call: bytes, unique_ms: int) -> bytes:
     """A call as it is stored, with how long its key stays taken after its end."""
     return b"u%d/%b" % (unique_ms, call) if unique_ms else call
+
+
+def fresh_call(blob: bytes) -> bytes | None:
+    """The call of a first attempt whose key is free at its end, as nearly all are; None: there is more to be read."""
+    return blob[4:] if blob.startswith(_FRESH) and not blob.startswith(_UNIQUE) else None
+
+
+_FRESH = b"1/0/"
+_UNIQUE = b"1/0/u"

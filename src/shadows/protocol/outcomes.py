@@ -2,7 +2,8 @@
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from .schedule import Item
 
@@ -21,8 +22,7 @@ class Kind(enum.StrEnum):
     STARTED = "started"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """One outcome: its kind, the instant of what follows (ms, 0 = at once), and its data (info, reason or call)."""
 
     kind: Kind
@@ -36,7 +36,7 @@ class Outcome:
 
 def completed(info: bytes = b"") -> Outcome:
     """It ran and succeeded; `info` is kept for as long as records are."""
-    return Outcome(Kind.COMPLETED, 0, info)
+    return Outcome(_COMPLETED, 0, info) if info else _PLAIN
 
 
 def failed(info: bytes = b"") -> Outcome:
@@ -77,3 +77,8 @@ def succeeded_by(call: bytes, instant_ms: int = 0) -> Outcome:
 def started() -> Outcome:
     """No outcome: news that it runs, for whoever listens. What a cycle takes tells that itself."""
     return Outcome(Kind.STARTED)
+
+
+_COMPLETED = Kind.COMPLETED
+_PLAIN = Outcome(_COMPLETED)
+"""What nearly all end with where no records are kept."""

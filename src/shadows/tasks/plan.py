@@ -22,7 +22,7 @@ class Plan:
     """How one task is called: which arguments it takes, how they travel, and what is injected."""
 
     __slots__ = (
-        "_adapters", "_most", "_named", "_needed", "_positional", "_rest", "_simple", "_spread", "automatic",
+        "_adapters", "_defaults", "_most", "_named", "_needed", "_positional", "_rest", "_simple", "_spread", "automatic",
         "behaviours", "function", "injected", "injects", "is_async", "logged", "name", "offered", "queue", "result_adapter",
         "signature", "wrapping",
     )  # fmt: skip
@@ -61,6 +61,9 @@ class Plan:
         self._named = {p.name for p in offered if p.kind in _BY_NAME}
         self._spread = next((p.name for p in offered if p.kind is _Kind.VAR_POSITIONAL), "")
         self._rest = next((p.name for p in offered if p.kind is _Kind.VAR_KEYWORD), "")
+        self._defaults = {p.name: p.default for p in offered if p.default is not _Kind.empty}
+        if self._spread:
+            self._defaults[self._spread] = ()
         self._most = len(own)
         self._needed = sum(p.default is _Kind.empty for p in own)
         self._simple = not any(p.kind is _Kind.KEYWORD_ONLY and p.default is _Kind.empty for p in offered)
@@ -105,6 +108,8 @@ class Plan:
         Raises:
             TypeError: they do not fit.
         """
+        if not kwargs and len(args) <= self._most:
+            return dict(zip(self._positional, args, strict=False))
         return dict(self.signature.bind_partial(*args, **kwargs).arguments)
 
     def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +118,8 @@ class Plan:
         Raises:
             TypeError: they do not fit.
         """
+        if not kwargs and self._simple and self._needed <= len(args) <= self._most:
+            return {**self._defaults, **dict(zip(self._positional, args, strict=False))}
         given = self.offered.bind(*args, **kwargs)
         given.apply_defaults()
         named = dict(given.arguments)

@@ -5,6 +5,8 @@ import enum
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from shadows.dependencies.context import Run
 from shadows.payload.call import Call
 from shadows.protocol.cycle import Taken
@@ -29,36 +31,32 @@ class Over(Exception):
         self.outcome = outcome
 
 
-class Job:
+_UNFILLED: Any = None
+
+
+class Job(msgspec.Struct, eq=False):
     """One run. Each step of the runner fills in what it finds out."""
 
-    __slots__ = (
-        "args", "attempt", "began", "call", "deliveries", "error", "known", "kwargs", "plan", "result", "run", "running", "started_us", "stop",
-        "taken", "task", "unique_ms",
-    )  # fmt: skip
-
-    call: Call
-    plan: Plan
-    run: Run
-
-    def __init__(self, taken: Taken) -> None:
-        self.taken = taken
-        self.task: asyncio.Task[Outcome | None] | None = None
-        """What runs it; None while that takes its first step, and from its end on."""
-        self.stop: Stop | None = None
-        self.began = False
-        self.attempt = 1
-        self.deliveries = 0
-        self.unique_ms = 0
-        self.known: Call | None = None
-        """The call, unless its bytes cannot be read."""
-        self.args: Sequence[Any] = ()
-        self.kwargs: dict[str, Any] = {}
-        self.started_us = 0
-        self.result: object = None
-        self.error: BaseException | None = None
-        self.running: Running | None = None
-        """The run as whoever listens sees it."""
+    taken: Taken
+    task: asyncio.Task[Outcome | None] | None = None
+    """What runs it; None while that takes its first step, and from its end on."""
+    stop: Stop | None = None
+    began: bool = False
+    attempt: int = 1
+    deliveries: int = 0
+    unique_ms: int = 0
+    known: Call | None = None
+    """The call, unless its bytes cannot be read."""
+    call: Call = _UNFILLED
+    plan: Plan = _UNFILLED
+    args: Sequence[Any] = ()
+    kwargs: dict[str, Any] = {}
+    started_us: int = 0
+    run: Run = _UNFILLED
+    result: object = None
+    error: BaseException | None = None
+    running: Running | None = None
+    """The run as whoever listens sees it."""
 
     @property
     def queue(self) -> str:

@@ -53,8 +53,9 @@ class Records:
             )
         )
 
-    def running(self, job: Job, run: Run) -> Execution[Any]:
+    def running(self, run: Run) -> Execution[Any]:
         """The execution, as its task sees it."""
+        job: Job = run.job
         execution = Execution[Any](
             self._shadow,
             job.taken.key,

@@ -9,22 +9,22 @@ Each step fills in the `Job`; one that ends it early raises `Over`. User code ru
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from shadows.calls import check_size
 from shadows.dependencies.behaviour import Asking, Decision, Ending
-from shadows.dependencies.context import Run, current_run
+from shadows.dependencies.context import Host, Run, current_run
 from shadows.dependencies.hooks import Runtime, TaskOutcome
 from shadows.errors import NotAccepted, PayloadError
 from shadows.payload.call import Call, decode_call, encode_call
 from shadows.payload.failures import describe_failure
 from shadows.protocol.acquire import Admission
-from shadows.protocol.blob import keeping, split_blob
+from shadows.protocol.blob import fresh_call, keeping, split_blob
 from shadows.protocol.failures import Backoff
 from shadows.protocol.outcomes import (
     Kind,
@@ -44,6 +44,7 @@ from shadows.telemetry.logs import log_ended, log_started
 from .gate import Gate
 from .hooks import Hooks, reason_of, tell
 from .job import Job, Over, Stop
+from .lease import Lease
 from .progress import ProgressBoard
 from .quota import Quota
 from .recipe import Outer, Recipe
@@ -72,6 +73,7 @@ class Runner:
         self,
         worker: "Worker",
         *,
+        lease: Lease,
         gate: Gate,
         board: ProgressBoard,
         threads: Threads,
@@ -82,8 +84,8 @@ class Runner:
     ) -> None:
         self._worker = worker
         self._shadow = worker.shadow
+        self._lease = lease
         self._gate = gate
-        self._board = board
         self.meter = worker.meter
         self._threads = threads
         self._unknown = unknown
@@ -93,6 +95,7 @@ class Runner:
         self._fallbacks: dict[str, Plan] = {}
         self._recipes: dict[str, Recipe] = {}
         self._records = Records(worker)
+        self._host = Host(worker.shadow, worker, self._records.running, board.report)
         self.quota: Quota | None = None
 
     async def run(self, job: Job) -> Outcome | None:
@@ -104,13 +107,13 @@ class Runner:
             self._decode(job)
             if job.call.expires_us:
                 self._expire(job)
-            if self._shadow.strikes and self._shadow.strikes.forbid(job.plan, job.args, job.kwargs):
+            strikes = self._shadow.strikes
+            if strikes.version and strikes and strikes.forbid(job.plan, job.args, job.kwargs):
                 raise Over(await self._turn_away(job))  # noqa: TRY301 - as the other steps do
             if job.plan.injects or self._outer or self.quota is not None:
                 await self._admit(job)
             self._begin(job)
-            await self._perform(job)
-            outcome = await self._follow(job)
+            outcome = await self._perform(job)
             if job.running is not None:
                 job.running.ended(job.error, outcome)
             del job.run  # it knows the job: without the circle both are gone at once
@@ -129,7 +132,9 @@ class Runner:
         if not taken.readable:
             raise Over(dead("undecodable"))
         try:
-            job.attempt, job.deliveries, job.unique_ms, data = split_blob(taken.blob)
+            data = fresh_call(taken.blob)
+            if data is None:
+                job.attempt, job.deliveries, job.unique_ms, data = split_blob(taken.blob)
             job.known = job.call = decode_call(data)
         except (ValueError, PayloadError) as error:
             logger.error("call cannot be read key=%s error=%s", taken.key, error)  # noqa: TRY400 - no traceback helps here
@@ -138,13 +143,13 @@ class Runner:
     def _find(self, job: Job) -> None:
         """From a name to a plan: the task's, or that of what stands in for unknown ones."""
         name = job.call.function
-        plan = self._shadow.plan(name)
+        plan = self._shadow.tasks.find(name)
         if plan is None and self._fallback is not None:
             plan = self._fallbacks.get(name)
             if plan is None:
                 plan = self._fallbacks[name] = Plan(self._fallback, name, job.queue)
         if plan is None:
-            raise Over(self._unknown.outcome(job.taken.key, job.call, self._worker.now_us()))
+            raise Over(self._unknown.outcome(job.taken.key, job.call, self._now_us()))
         job.plan = plan
 
     def _decode(self, job: Job) -> None:
@@ -160,7 +165,7 @@ class Runner:
     def _expire(self, job: Job) -> None:
         """What was to be started by an instant that has passed is not started."""
         begun = job.attempt > 1 or job.deliveries > 0 or job.call.begun
-        if not begun and self._worker.now_us() >= job.call.expires_us:
+        if not begun and self._now_us() >= job.call.expires_us:
             logger.warning("task expired task=%s key=%s", job.plan.name, job.taken.key)
             raise Over(expired(self._records.record(job, None)))
 
@@ -175,7 +180,7 @@ class Runner:
                 who = str(job.call.when_us)  # the same for all attempts of an execution
                 admission = await self._gate.acquire(job.taken.token, job.taken.key, who, claims)
                 if admission is Admission.UNKNOWN:
-                    raise Over(release(self._worker.now_us() // 1000 + UNADMITTED_PAUSE_MS))
+                    raise Over(release(self._now_us() // 1000 + UNADMITTED_PAUSE_MS))
                 if admission is not Admission.GRANTED:
                     logger.debug("task not admitted key=%s admission=%s", job.taken.key, admission.name)
                     raise Over(None)
@@ -184,37 +189,34 @@ class Runner:
 
     def _begin(self, job: Job) -> None:
         """The run as its task and what is injected into it see it."""
-        job.started_us = self._worker.now_us()
+        job.started_us = self._now_us()
+        taken, call = job.taken, job.call
         job.run = Run(
-            self._shadow,
-            self._worker,
-            job.plan.name,
-            job.taken.key,
-            job.queue,
-            job.attempt,
-            job.call.when_us,
-            job.started_us,
-            lambda run: self._records.running(job, run),
-            lambda: self._board.report(job.taken.token, job.taken.key),
+            self._host, job, job.plan.name, taken.key, taken.token, job.attempt, call.when_us, job.started_us
         )
         current_run.set(job.run)
 
-    async def _perform(self, job: Job) -> None:
-        """Make the call, with what stands around it."""
-        told, began = logger.isEnabledFor(logging.INFO), time.perf_counter()
+    async def _perform(self, job: Job) -> Outcome | None:
+        """Make the call, with what stands around it, and see what follows."""
+        plan, told, began = job.plan, logger.isEnabledFor(logging.INFO), 0.0
         if self.meter.on:
             job.running = self.meter.started(
                 job.call, job.taken.token, job.taken.key, job.attempt, job.deliveries, job.started_us
             )
         if told:
-            shown = job.plan.shown(job.args, job.kwargs)
-            log_started(logger, job.plan.name, shown, job.taken.key, job.attempt, self._worker.name)
+            began = time.perf_counter()
+            shown = plan.shown(job.args, job.kwargs)
+            log_started(logger, plan.name, shown, job.taken.key, job.attempt, self._worker.name)
         if self._hooks.on_start is not None:
             await tell("on_start", self._hooks.on_start, job.run.execution)
         try:
             if job.stop is not None:  # while `on_start` was told
                 raise asyncio.CancelledError(job.stop.value)  # noqa: TRY301 - as if the call had been reached
-            job.result = await self._call(job)
+            if plan.injects or self._outer or not plan.is_async:
+                job.result = await self._call(job)
+            else:
+                self._check_lease(job)
+                job.result = await plan.function(*job.args, **job.kwargs)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
             if job.stop is Stop.SHUTDOWN and not isinstance(raised, asyncio.CancelledError | Decision):
@@ -226,32 +228,46 @@ class Runner:
             await tell("on_end", self._hooks.on_end, job.run.execution, outcome)
         if told:
             took = time.perf_counter() - began
-            log_ended(logger, job.plan.name, job.taken.key, job.attempt, self._worker.name, took, job.error)
+            log_ended(logger, plan.name, job.taken.key, job.attempt, self._worker.name, took, job.error)
+        run = job.run
+        if (
+            job.error is None
+            and job.stop is None
+            and not (run.behaviours or run.followers or run.next_run)
+            and self.quota is None
+        ):
+            run.ended = True
+            return self._plain(job)
+        return await self._follow(job)
 
     async def _call(self, job: Job) -> object:
+        """Make a call that has something around it, or runs in a thread."""
         plan = job.plan
-        if plan.injects or self._outer:
-            async with self._recipe(plan).around(job.run, job.args, job.kwargs) as injected:
-                function = plan.function
-                if not plan.is_async:
-                    function = self._threads.called(function, lambda: self._check_lease(job))
-                kwargs = {**job.kwargs, **injected}
-                self._check_lease(job)
-                for behaviour in job.run.behaviours:
-                    if isinstance(behaviour, Runtime):
-                        return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
-                return await function(*job.args, **kwargs)
-        self._check_lease(job)
-        if plan.is_async:
-            return await plan.function(*job.args, **job.kwargs)
-        return await self._threads.run(plan.function, job.args, job.kwargs, lambda: self._check_lease(job))
+        if not (plan.injects or self._outer):
+            self._check_lease(job)
+            return await self._threads.run(
+                plan.function, job.args, job.kwargs, lambda: self._check_lease(job)
+            )
+
+        async def call(injected: Mapping[str, Any]) -> object:
+            function = plan.function
+            if not plan.is_async:
+                function = self._threads.called(function, lambda: self._check_lease(job))
+            kwargs = {**job.kwargs, **injected}
+            self._check_lease(job)
+            for behaviour in job.run.behaviours:
+                if isinstance(behaviour, Runtime):
+                    return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
+            return await function(*job.args, **kwargs)
+
+        return await self._recipe(plan).around(job.run, job.args, job.kwargs, call)
 
     def _check_lease(self, job: Job) -> None:
         """The last moment: a process that was stopped after it took the task wakes here, and others may be running it.
 
         A thread asks too: it may have been stopped, or the task have waited for it, after the loop had asked.
         """
-        if job.stop is None and not self._worker.leased:
+        if job.stop is None and not self._lease.holds():
             job.stop = Stop.LAPSED
         if job.stop is not None:
             raise asyncio.CancelledError(job.stop.value)
@@ -328,7 +344,7 @@ class Runner:
             )
             return succeeded_by(follower, 0 if at_us <= ended_us else -(-at_us // 1000))
 
-        ended_us = self._worker.now_us()
+        ended_us = self._now_us()
         return Ending(
             job.taken.key,
             job.attempt,
@@ -380,8 +396,11 @@ class Runner:
         arguments = job.plan.named(job.args, job.kwargs)
         return Asking(job.plan.name, job.taken.key, job.attempt, job.deliveries, arguments, job.call.begun)
 
+    def _now_us(self) -> int:
+        return self._shadow.clock.now_us() + self._lease.offset_us
+
     def _duration(self, job: Job) -> timedelta:
-        return timedelta(microseconds=self._worker.now_us() - job.started_us)
+        return timedelta(microseconds=self._now_us() - job.started_us)
 
 
 def _begun(job: Job, released: Outcome) -> Outcome:

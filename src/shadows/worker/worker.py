@@ -203,6 +203,7 @@ class Worker:
             stack.push_async_callback(board.close)
             self._runner = Runner(
                 self,
+                lease=lease,
                 gate=gate,
                 board=board,
                 threads=threads,
