@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 
 from shadows import Disposition, Execution, ExecutionState, NotReplicated, QueueFull, Shadow
 from shadows.protocol import batcher
@@ -23,6 +24,10 @@ def primary() -> Iterator[Server]:
         running("valkey", "--replicaof", "127.0.0.1", str(primary.port), port=None),
     ):
         until_sync(lambda: b"state=online" in primary.call("INFO", "replication"), 30)
+        with Redis.from_url(primary.tcp_url, single_connection_client=True) as client:
+            client.set("something", 1)
+            client.delete("something")
+            client.wait(1, 30_000)  # it is online before it has acknowledged anything
         yield primary
 
 

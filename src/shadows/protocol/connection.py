@@ -26,6 +26,7 @@ from .address import Address
 from .failures import needs_another_socket
 from .seeking import Argument, connect, packed, pauses
 from .url import url_or_default
+from .wire import Wire, take_over
 
 __all__ = ["Address", "Argument", "Link", "Reply", "SyncLink", "check_server", "url_or_default"]
 
@@ -40,12 +41,13 @@ OLDEST = (6, 0)
 class Link:
     """One socket to the server, opened at the first request and again after any error. Not for two users at once."""
 
-    __slots__ = ("_address", "_connection", "_lock", "_timeout")
+    __slots__ = ("_address", "_connection", "_lock", "_timeout", "_wire")
 
     def __init__(self, address: Address, timeout: float = REQUEST_TIMEOUT) -> None:
         self._address = address
         self._timeout = timeout
         self._connection: Any = None
+        self._wire: Wire | None = None
         self._lock = asyncio.Lock()
 
     async def request(self, *command: Argument, timeout: float | None = None) -> Reply:
@@ -63,24 +65,26 @@ class Link:
                 return await self._follow(command, limit, error)
 
     async def _exchange(self, command: tuple[Argument, ...], limit: float) -> Reply:
-        connection = self._connection or await self._connect()
+        wire = self._wire
+        if wire is None:
+            wire = self._wire = take_over(await self._connect())
         try:
-            async with asyncio.timeout(limit):
-                await connection.send_packed_command([packed(command)], check_health=False)
-                reply: Reply = await connection.read_response(
-                    disable_decoding=True, disconnect_on_error=False
-                )
-                return reply
-        except ResponseError:
-            raise
+            reply: Reply = await wire.ask(packed(command), limit)
         except (OSError, RedisError) as error:
             await self.close()
-            raise ServerUnreachable(
-                f"no reply from {self._address.shown}: {str(error) or type(error).__name__}"
-            ) from error
+            raise self._no_reply(error) from error
         except BaseException:
             await self.close()  # the reply may still come, and must not be taken for the next one's
             raise
+        if isinstance(reply, Exception):
+            if isinstance(reply, ResponseError):
+                raise reply
+            await self.close()
+            raise self._no_reply(reply) from reply
+        return reply
+
+    def _no_reply(self, error: Exception) -> ServerUnreachable:
+        return ServerUnreachable(f"no reply from {self._address.shown}: {str(error) or type(error).__name__}")
 
     async def _follow(self, command: tuple[Argument, ...], limit: float, error: ResponseError) -> Reply:
         """What was refused, and so not carried out, goes to where the data is, or waits until it has got there."""
@@ -119,7 +123,8 @@ class Link:
             ResponseError: the server refuses the subscription.
         """
         async with self._lock:
-            connection = self._connection or await self._connect()
+            await self.close()  # what is subscribed is read by other means
+            connection = await self._connect()
             try:
                 await connection.send_packed_command([packed((b"SUBSCRIBE", channel))], check_health=False)
                 while True:
@@ -142,6 +147,9 @@ class Link:
     async def close(self) -> None:
         """Close the socket; the next request opens another."""
         connection, self._connection = self._connection, None
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
         if connection is not None:
             await connection.disconnect(nowait=True)
 
