@@ -88,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     told = parser.parse_args(words)
     if told.preset and (command := PRESETS[told.preset].command):
-        sys.stdout.write(f"{' '.join(['uv run', *command])}\n")
+        there = ["-m", *command, "--engine", told.engine, "--seed", str(told.seed)]
+        sys.stdout.write(f"{' '.join(['uv run python', *there])}\n")
         sys.stdout.flush()
-        engine = ["--engine", told.engine]
-        return subprocess.run([sys.executable, "-m", *command, *engine], check=False, cwd=ROOT).returncode
+        return subprocess.run([sys.executable, *there], check=False, cwd=ROOT).returncode
     given = _given(told)
     if any(CLUSTERED.intersection(one.faults) and ON_ONE_SERVER.intersection(one.faults) for one in given):
         parser.error(

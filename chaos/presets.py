@@ -14,7 +14,7 @@ class Preset:
     Attributes:
         promise: what has to come of it.
         runs: what is run; nothing where another suite has it.
-        command: the other suite's, its words.
+        command: the other suite's: its module and words; the engine and the seed that are told come behind them.
     """
 
     promise: str
@@ -72,7 +72,7 @@ PRESETS = {
     ),
     "F10": Preset(
         "10,000 bad inputs: no crash, each in the dead letters with its reason",
-        command=("pytest", "--no-cov", "-q", "tests/fuzz"),
+        command=("tests.fuzz", "--entries", "10000"),
     ),
     "F11": Preset(
         "20,000 steps of the model on the engine: both agree after each",

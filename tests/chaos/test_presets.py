@@ -1,5 +1,7 @@
 """The runs with names, and the versions they may need."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,20 @@ def test_faults_of_a_cluster_and_of_one_server_are_not_mixed(capsys: pytest.Capt
 def test_findings_make_a_table(tmp_path: Path) -> None:
     write(tmp_path / "F1.json", Settings(seed=7), Verdict(lost=["k"]), [], 3)
     assert table([tmp_path / "F1.json"])[-1].startswith("| F1 | shadows | valkey | 7 | 2 s | - | 0 | 1 | 0 |")
+
+
+@pytest.mark.parametrize("name", ["F10", "F11"])
+def test_another_suite_is_told_the_engine_and_the_seed(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert main([name, "--engine", "redis-7", "--seed", "5"]) == 3
+    words = ["-m", *PRESETS[name].command, "--engine", "redis-7", "--seed", "5"]
+    assert ran == [[sys.executable, *words]]
+    assert capsys.readouterr().out == f"uv run python {' '.join(words)}\n"
