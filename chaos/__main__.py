@@ -23,9 +23,9 @@ from tests.support.servers import ENGINES, EngineMissing
 
 from chaos import report
 from chaos.checker import check
-from chaos.plan import CLUSTERED, ON_ONE_SERVER, Fault
+from chaos.plan import BEHIND_SENTINELS, CLUSTERED, ON_ONE_SERVER, Fault
 from chaos.presets import PRESETS
-from chaos.run import Settings, run
+from chaos.run import CLUSTER, SENTINEL, Settings, run
 from chaos.stack import ROOT, SHADOWS, Stack, environment, pydocket
 from chaos.versions import VersionMissing
 
@@ -74,6 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=20.0, help="seconds after which idle-reset cuts")
     parser.add_argument("--engine", choices=list(ENGINES), default="valkey")
     parser.add_argument(
+        "--behind",
+        choices=[CLUSTER, SENTINEL],
+        default=CLUSTER,
+        help="who promotes a replica after primary-kill9; default: cluster",
+    )
+    parser.add_argument(
         "--json", type=Path, help="write the findings there, too; a preset's second ones to NAME-2"
     )
     parser.add_argument("--keep", type=Path, help="keep logs and effects in this folder, which must be empty")
@@ -97,6 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"{' and '.join(sorted(CLUSTERED))} are done to a cluster, others to one server: do one at a time"
         )
+    if any(one.behind == SENTINEL and not {*one.faults} <= BEHIND_SENTINELS for one in given):
+        parser.error(f"behind sentinels there is {', '.join(sorted(BEHIND_SENTINELS))}")
+    if told.peer and any(one.durable for one in given):
+        parser.error("a peer does not wait for replicas, so primary-kill9 may lose what it accepted")
     if told.peer and any(one.beside for one in given):
         parser.error("a peer has no other version here: leave one of --peer and --beside out")
     try:
@@ -134,6 +144,7 @@ def _given(told: argparse.Namespace) -> list[Settings]:
             told.pace,
             idle=told.idle,
             beside=told.beside,
+            behind=told.behind,
         )
     ]
 

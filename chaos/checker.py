@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from chaos.effects import Effect
-from chaos.evidence import LAPSE, Event, Evidence, Exit
+from chaos.evidence import LAPSE, Event, Evidence, Exit, Record
 from chaos.plan import AT_ONCE, Fault, Job, Kind
 
 RECORDING = 0.5
@@ -98,8 +98,10 @@ class Verdict:
     lapses: int = 0
     recovery: list[float] = field(default_factory=list[float])
     """Seconds from a fault to the next run of each step that the victim had in flight."""
+    outages: list[float] = field(default_factory=list[float])
+    """Seconds from a server's death to its return, or to its replica's promotion."""
     resumption: list[float] = field(default_factory=list[float])
-    """Seconds from the server's return to the next start of a task."""
+    """Seconds from then to the next start of a task."""
 
     @property
     def failed(self) -> bool:
@@ -305,8 +307,14 @@ class _Case:
         for key, (seen, early) in self.evidence.early.items():
             final = self.evidence.records.get(key)
             same = final is not None and replace(final, reason=early.reason) == early
-            if not same and not any(event.forgets and event.end >= seen for event in self.evidence.events):
+            if not same and not any(self._undone(seen, early, event) for event in self.evidence.events):
                 self.verdict.changed.append(f"{key} ({early}, then {final})")
+
+    def _undone(self, seen: float, record: Record, event: Event) -> bool:
+        """Whether a record that was seen may be gone by a fault: its server forgot it, or had no time to pass it on."""
+        if event.goes_back:
+            return event.begin - self.recording <= (record.completed_at or seen) <= event.end
+        return event.forgets and event.end >= seen
 
     def _judge_limit(self) -> None:
         edges: list[tuple[float, int, str]] = []
@@ -403,7 +411,9 @@ class _Case:
     def _measure(self) -> None:
         for event in self.evidence.events:
             self.verdict.lapses += event.fault == LAPSE
-            if event.fault in (Fault.REDIS_KILL9, Fault.FLUSHALL):
+            if event.fault in (Fault.REDIS_KILL9, Fault.PRIMARY_KILL9):
+                self.verdict.outages.append(event.end - event.begin)
+            if event.fault in (Fault.REDIS_KILL9, Fault.PRIMARY_KILL9, Fault.FLUSHALL):
                 after = [run.start for run in self.runs if run.start > event.end and self._began(run, event)]
                 self.verdict.resumption += [min(after) - event.end] if after else []
             elif event.runs_again:

@@ -14,6 +14,7 @@ _RUN_AGAIN = frozenset(
         Fault.KILL9,
         Fault.SIGSTOP,
         Fault.REDIS_KILL9,
+        Fault.PRIMARY_KILL9,
         Fault.PARTITION,
         Fault.FLUSHALL,
         Fault.POISON,
@@ -25,6 +26,7 @@ _HINDERING = frozenset(
     {
         *(
             Fault.REDIS_KILL9,
+            Fault.PRIMARY_KILL9,
             Fault.CUT,
             Fault.CUT_BEFORE,
             Fault.DROP_REPLY,
@@ -75,6 +77,11 @@ class Event:
     def forgets(self) -> bool:
         """Whether the server lost what it knew."""
         return self.fault == Fault.FLUSHALL
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether the server may have lost what it did last: what its replica had not heard of when it died."""
+        return self.fault == Fault.PRIMARY_KILL9
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The runs with names, F1 to F13: a promise each, at its full size, in less than nine minutes on two cores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.plan import Fault
-from chaos.run import Settings
+from chaos.run import SENTINEL, Settings
 from chaos.versions import BREAKING, NEXT, OLD
 
 
@@ -79,8 +79,13 @@ PRESETS = {
         command=("tests.protocol.walk", "--walks", "334", "--steps", "60"),
     ),
     "F12": Preset(
-        "a cluster's slots moved and nodes failed over under load: lost 0",
-        (_one((Fault.FAILOVER, Fault.MIGRATE), 5_000, 100),),
+        "a cluster's slots moved, nodes failed over and primaries killed under load, in a cluster and behind sentinels: "
+        "lost 0 of what a replica had",
+        (
+            _one((Fault.FAILOVER, Fault.MIGRATE), 5_000, 100),
+            _one((Fault.PRIMARY_KILL9,), 5_000, 100),
+            replace(_one((Fault.PRIMARY_KILL9,), 5_000, 100), behind=SENTINEL),
+        ),
     ),
     "F13": Preset(
         "two versions side by side, rolling both ways: lost 0; what cannot be read is refused with its reason",

@@ -45,6 +45,8 @@ def lines(settings: Settings, verdict: Verdict, events: Sequence[Event], seconds
         told.append(
             f"while full       {verdict.refusals} adds refused, {verdict.drained} of {verdict.waiting} that waited begun"
         )
+    if verdict.outages:
+        told.append(f"outages          {_times(verdict.outages)}")
     if verdict.resumption:
         told.append(f"resumption       {_times(verdict.resumption)}")
     if verdict.forgotten:

@@ -1,0 +1,51 @@
+"""What all servers have in common that are replaced by their replicas when they are killed."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from tests.support.servers import LOOPBACK, Server
+from tests.support.waiting import until_sync
+
+from chaos.ground import Ground
+
+PATIENCE = 40.0
+"""Seconds that a failover may take."""
+
+
+def follows(replica: Server, primary: Server) -> bool:
+    """Whether it replicates that one, and has all that was there when it began to."""
+    role, *facts = replica.call("ROLE")
+    return (role, *facts[1:3]) == (b"slave", primary.port, b"connected")
+
+
+def is_primary(server: Server) -> bool:
+    """Whether it says so itself."""
+    return bool(server.call("ROLE")[0] == b"master")
+
+
+def kill_primary(
+    dead: Ground, heir: Ground, promoted: Callable[[], bool], options: Sequence[str] = ()
+) -> tuple[float, float]:
+    """Kill a server, wait until its replica has taken its place, and start it again as that one's replica.
+
+    Args:
+        dead: the primary.
+        heir: its replica, which is waited for until it has caught up.
+        promoted: whether clients that ask for the primary are led to the replica.
+        options: for the dead one, when it starts again.
+
+    Returns:
+        When it was killed, and when the other took its place.
+    """
+    until_sync(lambda: follows(heir.server, dead.server), PATIENCE, what="a replica to fail over to")
+    begin = dead.kill()
+    until_sync(lambda: is_primary(heir.server) and promoted(), PATIENCE, what="a promotion")
+    end = time.time()
+    dead.start(*options)
+    until_sync(lambda: follows(dead.server, heir.server), PATIENCE, what="the dead one's return")
+    return begin, end
+
+
+def following(primary: Ground) -> tuple[str, ...]:
+    """The options of a server that is a replica from its start."""
+    return "--replicaof", LOOPBACK, str(primary.port)
