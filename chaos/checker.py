@@ -273,7 +273,7 @@ class _Case:
         """Whether a run had begun when its worker was struck, and was not recorded for certain."""
         if not event.strikes(run.pid) or run.start > _last_start(event):
             return False
-        return run.end is None or self._free_time(run.pid, run.end, event.begin) <= self.recording
+        return run.end is None or self._free_time(run.pid, run.end, event.sure) <= self.recording
 
     def _free_time(self, pid: int, begin: float, end: float) -> float:
         """How much of that time a worker was free to record what it had."""
@@ -313,7 +313,7 @@ class _Case:
     def _undone(self, seen: float, record: Record, event: Event) -> bool:
         """Whether a record that was seen may be gone by a fault: its server forgot it, or had no time to pass it on."""
         if event.goes_back:
-            return event.begin - self.recording <= (record.completed_at or seen) <= event.end
+            return event.sure - self.recording <= (record.completed_at or seen) <= event.end
         return event.forgets and event.end >= seen
 
     def _judge_limit(self) -> None:

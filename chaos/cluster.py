@@ -54,10 +54,12 @@ class Cluster:
         new.call("CLUSTER", "FAILOVER")
         until_sync(lambda: follows(old, new), PATIENCE, what="a failover")
 
-    def kill_primary(self) -> tuple[float, float]:
-        """Kill the shadow's node; answers when, and when its replica had taken its place. It is the replica's from then on."""
+    def kill_primary(self, lag: float) -> tuple[float, float]:
+        """Kill the shadow's node, of whose last seconds its replica hears nothing; answers when, and when that one had taken its place."""
         dead, heir = self._pair()
-        return kill_primary(dead, heir, lambda: b"cluster_state:ok" in heir.server.call("CLUSTER", "INFO"))
+        return kill_primary(
+            dead, heir, lag, lambda: b"cluster_state:ok" in heir.server.call("CLUSTER", "INFO")
+        )
 
     def move_away_and_back(self, pick: int) -> None:
         """Move the shadow's slot to the other node that a number chooses, key by key, and back again."""

@@ -45,12 +45,16 @@ RECONNECTION = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fault as it happened: from when until when, and to which processes (None: to all that there were)."""
+    """One fault as it happened: from when until when, and to which processes (None: to all that there were).
+
+    What the server did in the last `lag` seconds before a fault may be undone by it.
+    """
 
     fault: str
     begin: float
     end: float
     victims: frozenset[int] | None = None
+    lag: float = 0.0
 
     def strikes(self, pid: int) -> bool:
         """Whether it was done to that process."""
@@ -80,8 +84,13 @@ class Event:
 
     @property
     def goes_back(self) -> bool:
-        """Whether the server may have lost what it did last: what its replica had not heard of when it died."""
+        """Whether the server lost what it did last: what its replica had not heard of when it died."""
         return self.fault == Fault.PRIMARY_KILL9
+
+    @property
+    def sure(self) -> float:
+        """What the server did until then is not undone."""
+        return self.begin - self.lag
 
 
 @dataclass(frozen=True, slots=True)

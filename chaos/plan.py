@@ -59,7 +59,7 @@ class Fault(enum.StrEnum):
     MIGRATE = "migrate"
     """The shadow's slot moves to another node of the cluster, key by key, and back."""
     PRIMARY_KILL9 = "primary-kill9"
-    """The primary that has the shadow is killed, its replica promoted by the others, and the dead one follows it."""
+    """The primary is killed, with what its replica has not heard of; that one is promoted, and the dead one follows it."""
 
 
 PROXIED = frozenset(
@@ -116,6 +116,7 @@ _LASTS = {
     Fault.LATENCY: (0.2, 0.6),
     Fault.OOM: (0.5, 1.5),
     Fault.REDIS_KILL9: (0.0, 0.5),
+    Fault.PRIMARY_KILL9: (0.0, 0.15),
 }
 """How long, in leases: from, to."""
 

@@ -1,5 +1,7 @@
 """What all servers have in common that are replaced by their replicas when they are killed."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 
@@ -24,13 +26,14 @@ def is_primary(server: Server) -> bool:
 
 
 def kill_primary(
-    dead: Ground, heir: Ground, promoted: Callable[[], bool], options: Sequence[str] = ()
+    dead: Ground, heir: Ground, lag: float, promoted: Callable[[], bool], options: Sequence[str] = ()
 ) -> tuple[float, float]:
     """Kill a server, wait until its replica has taken its place, and start it again as that one's replica.
 
     Args:
         dead: the primary.
         heir: its replica, which is waited for until it has caught up.
+        lag: for so many seconds before the kill the replica hears nothing of what the primary does.
         promoted: whether clients that ask for the primary are led to the replica.
         options: for the dead one, when it starts again.
 
@@ -38,7 +41,14 @@ def kill_primary(
         When it was killed, and when the other took its place.
     """
     until_sync(lambda: follows(heir.server, dead.server), PATIENCE, what="a replica to fail over to")
-    begin = dead.kill()
+    # Stopped, or it would connect again at once; what has been sent to it, it reads when it goes on.
+    os.kill(heir.server.process.pid, signal.SIGSTOP)
+    try:
+        dead.server.call("CLIENT", "KILL", "TYPE", "replica")
+        time.sleep(lag)
+        begin = dead.kill()
+    finally:
+        os.kill(heir.server.process.pid, signal.SIGCONT)
     until_sync(lambda: is_primary(heir.server) and promoted(), PATIENCE, what="a promotion")
     end = time.time()
     dead.start(*options)

@@ -43,12 +43,12 @@ class Guarded:
         """What a shadow has to be called to be here: anything will do."""
         return name
 
-    def kill_primary(self) -> tuple[float, float]:
-        """Kill the primary; answers when, and when its replica had taken its place. It is the replica's from then on."""
+    def kill_primary(self, lag: float) -> tuple[float, float]:
+        """Kill the primary, of whose last seconds its replica hears nothing; answers when, and when that one had taken its place."""
         one, other = self._grounds
         dead, heir = (one, other) if is_primary(one.server) else (other, one)
         times = kill_primary(
-            dead, heir, lambda: any(_names(each, heir.port) for each in self._sentinels), following(heir)
+            dead, heir, lag, lambda: any(_names(each, heir.port) for each in self._sentinels), following(heir)
         )
         self._settle(heir)
         return times
