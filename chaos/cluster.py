@@ -9,7 +9,7 @@ from tests.support.cluster import OPTIONS, Nodes
 from tests.support.waiting import until_sync
 
 from chaos.ground import Ground
-from chaos.replicas import PATIENCE, follows, kill_primary
+from chaos.replicas import PATIENCE, Fall, follows, kill_primary
 
 _PRIMARIES = 3
 
@@ -54,8 +54,8 @@ class Cluster:
         new.call("CLUSTER", "FAILOVER")
         until_sync(lambda: follows(old, new), PATIENCE, what="a failover")
 
-    def kill_primary(self, lag: float) -> tuple[float, float]:
-        """Kill the shadow's node, of whose last seconds its replica hears nothing; answers when, and when that one had taken its place."""
+    def kill_primary(self, lag: float) -> Fall:
+        """Kill the shadow's node, of whose last `lag` seconds its replica hears nothing; returns once that is mended."""
         dead, heir = self._pair()
         return kill_primary(
             dead, heir, lag, lambda: b"cluster_state:ok" in heir.server.call("CLUSTER", "INFO")

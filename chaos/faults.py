@@ -200,8 +200,8 @@ async def _migrate(scene: Scene, planned: Strike) -> list[Event]:
 
 async def _primary_kill9(scene: Scene, planned: Strike) -> list[Event]:
     async with scene.server_lock:
-        begin, end = await asyncio.to_thread(scene.replicated.kill_primary, planned.seconds)
-        return [Event(planned.fault, begin, end, lag=planned.seconds)]
+        fall = await asyncio.to_thread(scene.replicated.kill_primary, planned.seconds)
+        return [Event(planned.fault, fall.killed, fall.promoted, lag=fall.killed - fall.cut)]
 
 
 async def _flushall(scene: Scene, planned: Strike) -> list[Event]:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tests.support.servers import LOOPBACK, Server
 from tests.support.waiting import until_sync
@@ -14,6 +15,14 @@ PATIENCE = 40.0
 """Seconds that a failover may take."""
 
 
+class Fall(NamedTuple):
+    """When a primary's replica heard of it last, when it was killed, and when the replica had taken its place."""
+
+    cut: float
+    killed: float
+    promoted: float
+
+
 def follows(replica: Server, primary: Server) -> bool:
     """Whether it replicates that one, and has all that was there when it began to."""
     role, *facts = replica.call("ROLE")
@@ -22,12 +31,15 @@ def follows(replica: Server, primary: Server) -> bool:
 
 def is_primary(server: Server) -> bool:
     """Whether it says so itself."""
-    return bool(server.call("ROLE")[0] == b"master")
+    try:
+        return bool(server.call("ROLE")[0] == b"master")
+    except OSError:  # its clients are cut off when it is told to become one
+        return False
 
 
 def kill_primary(
     dead: Ground, heir: Ground, lag: float, promoted: Callable[[], bool], options: Sequence[str] = ()
-) -> tuple[float, float]:
+) -> Fall:
     """Kill a server, wait until its replica has taken its place, and start it again as that one's replica.
 
     Args:
@@ -38,22 +50,23 @@ def kill_primary(
         options: for the dead one, when it starts again.
 
     Returns:
-        When it was killed, and when the other took its place.
+        When all that happened, once the dead one follows the other.
     """
     until_sync(lambda: follows(heir.server, dead.server), PATIENCE, what="a replica to fail over to")
     # Stopped, or it would connect again at once; what has been sent to it, it reads when it goes on.
     os.kill(heir.server.process.pid, signal.SIGSTOP)
     try:
+        cut = time.time()
         dead.server.call("CLIENT", "KILL", "TYPE", "replica")
         time.sleep(lag)
-        begin = dead.kill()
+        killed = dead.kill()
     finally:
         os.kill(heir.server.process.pid, signal.SIGCONT)
     until_sync(lambda: is_primary(heir.server) and promoted(), PATIENCE, what="a promotion")
-    end = time.time()
+    promoted_at = time.time()
     dead.start(*options)
     until_sync(lambda: follows(dead.server, heir.server), PATIENCE, what="the dead one's return")
-    return begin, end
+    return Fall(cut, killed, promoted_at)
 
 
 def following(primary: Ground) -> tuple[str, ...]:
