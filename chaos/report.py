@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.servers import find, version_of
+
 from chaos.checker import Verdict, percentile
 from chaos.evidence import Event
 from chaos.run import Settings, stamp
@@ -68,6 +70,16 @@ def _times(values: Sequence[float]) -> str:
     return f"p50 {half:.2f} s, p99 {most:.2f} s, of {len(values)}"
 
 
+def _halves(values: Sequence[float]) -> str:
+    """The median and the 99th percentile, for a table."""
+    times = [percentile(values, 0.5), percentile(values, 0.99)]
+    return " / ".join("-" if value is None else f"{value:.2f}" for value in times)
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 3) for value in values]
+
+
 def table(files: Sequence[Path]) -> list[str]:
     """What runs left as JSON, as the rows of a Markdown table."""
     heads: tuple[str, ...] = ("run", "of", "engine", "seed", "lease", "struck", "accepted")
@@ -84,8 +96,7 @@ def table(files: Sequence[Path]) -> list[str]:
     for file in files:
         one = json.loads(file.read_text())
         struck = ", ".join(f"{count:,} {fault}" for fault, count in sorted(one["faults"].items())) or "-"
-        times = [one["recovery_p50"], one["recovery_p99"]]
-        recovery = " / ".join("-" if value is None else f"{value:.2f} s" for value in times)
+        recovery = _halves(one["recovery"])
         told.append(
             f"| {file.stem} | {one['of']} | {one['engine']} | {one['seed']} | {one['lease']:g} s "
             f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unfinished'])} | {len(one['unexpected'])} "
@@ -106,6 +117,7 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "of": settings.peer or "shadows",
                 "seed": settings.seed,
                 "engine": settings.engine,
+                "version": version_of(find(settings.engine)),
                 "tasks": settings.tasks,
                 "workers": settings.workers,
                 "lease": settings.lease,
@@ -135,9 +147,9 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "refused": verdict.refused,
                 "late_ends": verdict.late_ends,
                 "lapses": verdict.lapses,
-                "recovery_p50": percentile(verdict.recovery, 0.5),
-                "recovery_p99": percentile(verdict.recovery, 0.99),
-                "resumption_p99": percentile(verdict.resumption, 0.99),
+                "recovery": _rounded(verdict.recovery),
+                "resumption": _rounded(verdict.resumption),
+                "outages": _rounded(verdict.outages),
                 "failed": verdict.failed,
             },
             indent=2,
