@@ -38,6 +38,12 @@ BACKLOG, LONG = 20, 1.0
 PENDING = ("scheduled", "queued", "waiting", "running")
 """States of what is still to be done."""
 
+BREAKING = (
+    *("lost", "unfinished", "unexpected", "unexplained", "false_failures", "changed", "poison"),
+    *("limit_exceeded", "bad_exits", "unclear", "stuck", "unrefused"),
+)
+"""The lists of a verdict that have to be empty."""
+
 type Step = tuple[str, int]
 
 
@@ -106,22 +112,7 @@ class Verdict:
     @property
     def failed(self) -> bool:
         """Whether a promise was broken."""
-        return any(
-            (
-                self.lost,
-                self.unfinished,
-                self.unexpected,
-                self.unexplained,
-                self.false_failures,
-                self.changed,
-                self.poison,
-                self.limit_exceeded,
-                self.bad_exits,
-                self.unclear,
-                self.stuck,
-                self.unrefused,
-            )
-        )
+        return any(getattr(self, name) for name in BREAKING)
 
 
 def percentile(values: Sequence[float], part: float) -> float | None:

@@ -1,6 +1,7 @@
 """The runs with names, F1 to F13: a promise each, at its full size, in less than nine minutes on two cores."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from chaos.plan import Fault
 from chaos.run import SENTINEL, Settings
@@ -15,11 +16,15 @@ class Preset:
         promise: what has to come of it.
         runs: what is run; nothing where another suite has it.
         command: the other suite's: its module and words; the engine and the seed that are told come behind them.
+        strikes: what the other suite calls what it does.
+        counts: where its findings are in what it prints: `struck`, and names of this suite's.
     """
 
     promise: str
     runs: tuple[Settings, ...] = ()
     command: tuple[str, ...] = ()
+    strikes: str = ""
+    counts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _one(
@@ -73,10 +78,18 @@ PRESETS = {
     "F10": Preset(
         "10,000 bad inputs: no crash, each in the dead letters with its reason",
         command=("tests.fuzz", "--entries", "10000"),
+        strikes="damaged",
+        counts={
+            "struck": r"damaged: (\d+)",
+            "accepted": r"neighbours: (\d+)",
+            "duplicated": r"run twice: (\d+)",
+        },
     ),
     "F11": Preset(
         "20,000 steps of the model on the engine: both agree after each",
         command=("tests.protocol.walk", "--walks", "334", "--steps", "60"),
+        strikes="walks",
+        counts={"struck": r"(\d+) walks", "accepted": r"(\d+) tasks run"},
     ),
     "F12": Preset(
         "a cluster's slots moved, nodes failed over and primaries killed under load, in a cluster and behind sentinels: "

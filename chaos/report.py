@@ -70,41 +70,8 @@ def _times(values: Sequence[float]) -> str:
     return f"p50 {half:.2f} s, p99 {most:.2f} s, of {len(values)}"
 
 
-def _halves(values: Sequence[float]) -> str:
-    """The median and the 99th percentile, for a table."""
-    times = [percentile(values, 0.5), percentile(values, 0.99)]
-    return " / ".join("-" if value is None else f"{value:.2f}" for value in times)
-
-
 def _rounded(values: Sequence[float]) -> list[float]:
     return [round(value, 3) for value in values]
-
-
-def table(files: Sequence[Path]) -> list[str]:
-    """What runs left as JSON, as the rows of a Markdown table."""
-    heads: tuple[str, ...] = ("run", "of", "engine", "seed", "lease", "struck", "accepted")
-    heads += (
-        "lost",
-        "unfinished",
-        "unexpected",
-        "false failures",
-        "duplicated / unexplained",
-        "refused late",
-    )
-    heads += ("lapses", "recovery p50 / p99", "seconds", "")
-    told = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
-    for file in files:
-        one = json.loads(file.read_text())
-        struck = ", ".join(f"{count:,} {fault}" for fault, count in sorted(one["faults"].items())) or "-"
-        recovery = _halves(one["recovery"])
-        told.append(
-            f"| {file.stem} | {one['of']} | {one['engine']} | {one['seed']} | {one['lease']:g} s "
-            f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unfinished'])} | {len(one['unexpected'])} "
-            f"| {len(one['false_failures'])} | {one['duplicated']} / {len(one['unexplained'])} "
-            f"| {one['refused']} | {one['lapses']} | {recovery} "
-            f"| {one['seconds']:.0f} | {'**broken**' if one['failed'] else 'kept'} |"
-        )
-    return told
 
 
 def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Event], seconds: float) -> None:

@@ -227,7 +227,9 @@ async def _run(
         async with _beside(watching), asyncio.TaskGroup() as going:
             adding = going.create_task(producing.run())
             striking = [going.create_task(_strike(scene, planned, begin, events)) for planned in strikes]
-            going.create_task(_end_of_faults(striking, begin + settings.seconds, proxy))
+            going.create_task(
+                _end_of_faults(striking, begin + settings.seconds + _called_off(settings), proxy)
+            )
             if strange:
                 going.create_task(_produce_strange(stranger, strange, folder, name, ground.url, log, begin))
             del adding
@@ -283,9 +285,14 @@ async def _strike(scene: Scene, planned: Strike, begin: float, events: list[Even
     events += await strike(scene, planned)
 
 
+def _called_off(settings: Settings) -> float:
+    """Seconds after which faults that have not come to their end do not go on: failovers take their time."""
+    return 60 if CLUSTERED.intersection(settings.faults) else 15
+
+
 async def _end_of_faults(striking: list[asyncio.Task[None]], end: float, proxy: Proxy | None) -> None:
     """Faults that wait for a request which does not come are called off; the proxy's log is not let grow."""
-    while any(not task.done() for task in striking) and time.time() < end + 15:
+    while any(not task.done() for task in striking) and time.time() < end:
         if proxy is not None:
             proxy.forget()
         await asyncio.sleep(0.2)
