@@ -2,7 +2,7 @@
 
     uv run python -m chaos --seed 1 --faults kill9,sigstop --tasks 3000 --workers 3
     uv run python -m chaos F1 --engine redis-6.2
-    uv run python -m chaos report FOLDER
+    uv run python -m chaos report FOLDER [FOLDER…]
 
 The plan (tasks, faults, their times and victims) follows from the seed; what the machine makes of it does not.
 """
@@ -11,22 +11,22 @@ import argparse
 import asyncio
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from tests.support.servers import ENGINES, EngineMissing
 
-from chaos import report
+from chaos import another, report, tables
 from chaos.checker import check
-from chaos.plan import CLUSTERED, ON_ONE_SERVER, Fault
+from chaos.plan import BEHIND_SENTINELS, CLUSTERED, ON_ONE_SERVER, Fault
 from chaos.presets import PRESETS
-from chaos.run import Settings, run
-from chaos.stack import ROOT, SHADOWS, Stack, environment, pydocket
+from chaos.run import CLUSTER, SENTINEL, Settings, run
+from chaos.stack import SHADOWS, Stack, environment, pydocket
 from chaos.versions import VersionMissing
 
 ALL = tuple(fault for fault in Fault if fault not in {Fault.FLUSHALL, *CLUSTERED})
@@ -74,6 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=20.0, help="seconds after which idle-reset cuts")
     parser.add_argument("--engine", choices=list(ENGINES), default="valkey")
     parser.add_argument(
+        "--behind",
+        choices=[CLUSTER, SENTINEL],
+        default=CLUSTER,
+        help="who promotes a replica after primary-kill9; default: cluster",
+    )
+    parser.add_argument(
         "--json", type=Path, help="write the findings there, too; a preset's second ones to NAME-2"
     )
     parser.add_argument("--keep", type=Path, help="keep logs and effects in this folder, which must be empty")
@@ -87,16 +93,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--peer-python", metavar="PYTHON", help="of an environment that holds the peer; default: one is made"
     )
     told = parser.parse_args(words)
-    if told.preset and (command := PRESETS[told.preset].command):
-        sys.stdout.write(f"{' '.join(['uv run', *command])}\n")
-        sys.stdout.flush()
-        engine = ["--engine", told.engine]
-        return subprocess.run([sys.executable, "-m", *command, *engine], check=False, cwd=ROOT).returncode
+    if told.preset and (preset := PRESETS[told.preset]).command:
+        ended = another.ran(preset, told.engine, told.seed)
+        if told.json:
+            another.write(told.json, preset, told.engine, told.seed, ended)
+        return ended.code
     given = _given(told)
     if any(CLUSTERED.intersection(one.faults) and ON_ONE_SERVER.intersection(one.faults) for one in given):
         parser.error(
             f"{' and '.join(sorted(CLUSTERED))} are done to a cluster, others to one server: do one at a time"
         )
+    if any(one.behind == SENTINEL and not {*one.faults} <= BEHIND_SENTINELS for one in given):
+        parser.error(f"behind sentinels there is {', '.join(sorted(BEHIND_SENTINELS))}")
+    if told.peer and any(one.durable for one in given):
+        parser.error("a peer does not wait for replicas, so primary-kill9 may lose what it accepted")
     if told.peer and any(one.beside for one in given):
         parser.error("a peer has no other version here: leave one of --peer and --beside out")
     try:
@@ -134,6 +144,7 @@ def _given(told: argparse.Namespace) -> list[Settings]:
             told.pace,
             idle=told.idle,
             beside=told.beside,
+            behind=told.behind,
         )
     ]
 
@@ -182,11 +193,19 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _report(words: Sequence[str]) -> int:
-    """Print the table of the findings that `--json` left in a folder."""
+    """Print the table of the findings that `--json` left in folders."""
     parser = argparse.ArgumentParser(prog="python -m chaos report", description="Findings as a table.")
-    parser.add_argument("folder", type=Path, help="with the files that --json wrote")
+    parser.add_argument(
+        "folder", nargs="+", type=Path, help="with the files that --json wrote: one of each engine, say"
+    )
+    parser.add_argument("--runs", action="store_true", help="a row for each run")
     told = parser.parse_args(words)
-    sys.stdout.write("\n".join(report.table(sorted(told.folder.glob("*.json")))) + "\n")
+    findings = tables.found(told.folder)
+    engines = dict.fromkeys(
+        tables.engine_of(one) for folder in told.folder for one in chain(*tables.found([folder]).values())
+    )
+    lines = tables.runs(findings) if told.runs else tables.promises(findings, list(engines))
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from chaos.effects import Effect
-from chaos.evidence import LAPSE, Event, Evidence, Exit
+from chaos.evidence import LAPSE, Event, Evidence, Exit, Record
 from chaos.plan import AT_ONCE, Fault, Job, Kind
 
 RECORDING = 0.5
@@ -37,6 +37,12 @@ BACKLOG, LONG = 20, 1.0
 """So many tasks that wait are a backlog, of which something must be begun within so many seconds."""
 PENDING = ("scheduled", "queued", "waiting", "running")
 """States of what is still to be done."""
+
+BREAKING = (
+    *("lost", "unfinished", "unexpected", "unexplained", "false_failures", "changed", "poison"),
+    *("limit_exceeded", "bad_exits", "unclear", "stuck", "unrefused"),
+)
+"""The lists of a verdict that have to be empty."""
 
 type Step = tuple[str, int]
 
@@ -98,28 +104,15 @@ class Verdict:
     lapses: int = 0
     recovery: list[float] = field(default_factory=list[float])
     """Seconds from a fault to the next run of each step that the victim had in flight."""
+    outages: list[float] = field(default_factory=list[float])
+    """Seconds from a server's death to its return, or to its replica's promotion."""
     resumption: list[float] = field(default_factory=list[float])
-    """Seconds from the server's return to the next start of a task."""
+    """Seconds from then to the next start of a task."""
 
     @property
     def failed(self) -> bool:
         """Whether a promise was broken."""
-        return any(
-            (
-                self.lost,
-                self.unfinished,
-                self.unexpected,
-                self.unexplained,
-                self.false_failures,
-                self.changed,
-                self.poison,
-                self.limit_exceeded,
-                self.bad_exits,
-                self.unclear,
-                self.stuck,
-                self.unrefused,
-            )
-        )
+        return any(getattr(self, name) for name in BREAKING)
 
 
 def percentile(values: Sequence[float], part: float) -> float | None:
@@ -271,7 +264,7 @@ class _Case:
         """Whether a run had begun when its worker was struck, and was not recorded for certain."""
         if not event.strikes(run.pid) or run.start > _last_start(event):
             return False
-        return run.end is None or self._free_time(run.pid, run.end, event.begin) <= self.recording
+        return run.end is None or self._free_time(run.pid, run.end, event.sure) <= self.recording
 
     def _free_time(self, pid: int, begin: float, end: float) -> float:
         """How much of that time a worker was free to record what it had."""
@@ -305,8 +298,14 @@ class _Case:
         for key, (seen, early) in self.evidence.early.items():
             final = self.evidence.records.get(key)
             same = final is not None and replace(final, reason=early.reason) == early
-            if not same and not any(event.forgets and event.end >= seen for event in self.evidence.events):
+            if not same and not any(self._undone(seen, early, event) for event in self.evidence.events):
                 self.verdict.changed.append(f"{key} ({early}, then {final})")
+
+    def _undone(self, seen: float, record: Record, event: Event) -> bool:
+        """Whether a record that was seen may be gone by a fault: its server forgot it, or had no time to pass it on."""
+        if event.goes_back:
+            return event.sure - self.recording <= (record.completed_at or seen) <= event.end
+        return event.forgets and event.end >= seen
 
     def _judge_limit(self) -> None:
         edges: list[tuple[float, int, str]] = []
@@ -403,7 +402,9 @@ class _Case:
     def _measure(self) -> None:
         for event in self.evidence.events:
             self.verdict.lapses += event.fault == LAPSE
-            if event.fault in (Fault.REDIS_KILL9, Fault.FLUSHALL):
+            if event.fault in (Fault.REDIS_KILL9, Fault.PRIMARY_KILL9):
+                self.verdict.outages.append(event.end - event.begin)
+            if event.fault in (Fault.REDIS_KILL9, Fault.PRIMARY_KILL9, Fault.FLUSHALL):
                 after = [run.start for run in self.runs if run.start > event.end and self._began(run, event)]
                 self.verdict.resumption += [min(after) - event.end] if after else []
             elif event.runs_again:

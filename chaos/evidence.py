@@ -14,6 +14,7 @@ _RUN_AGAIN = frozenset(
         Fault.KILL9,
         Fault.SIGSTOP,
         Fault.REDIS_KILL9,
+        Fault.PRIMARY_KILL9,
         Fault.PARTITION,
         Fault.FLUSHALL,
         Fault.POISON,
@@ -25,6 +26,7 @@ _HINDERING = frozenset(
     {
         *(
             Fault.REDIS_KILL9,
+            Fault.PRIMARY_KILL9,
             Fault.CUT,
             Fault.CUT_BEFORE,
             Fault.DROP_REPLY,
@@ -43,12 +45,16 @@ RECONNECTION = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fault as it happened: from when until when, and to which processes (None: to all that there were)."""
+    """One fault as it happened: from when until when, and to which processes (None: to all that there were).
+
+    What the server did in the last `lag` seconds before a fault may be undone by it.
+    """
 
     fault: str
     begin: float
     end: float
     victims: frozenset[int] | None = None
+    lag: float = 0.0
 
     def strikes(self, pid: int) -> bool:
         """Whether it was done to that process."""
@@ -75,6 +81,16 @@ class Event:
     def forgets(self) -> bool:
         """Whether the server lost what it knew."""
         return self.fault == Fault.FLUSHALL
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether the server lost what it did last: what its replica had not heard of when it died."""
+        return self.fault == Fault.PRIMARY_KILL9
+
+    @property
+    def sure(self) -> float:
+        """What the server did until then is not undone."""
+        return self.begin - self.lag
 
 
 @dataclass(frozen=True, slots=True)

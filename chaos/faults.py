@@ -14,6 +14,7 @@ from chaos.evidence import Event
 from chaos.fleet import Fleet, Member
 from chaos.ground import Ground
 from chaos.plan import Fault, Strike
+from chaos.sentinels import Guarded
 
 PATIENCE = 5.0
 """Seconds to wait for a worker that can be struck."""
@@ -27,7 +28,7 @@ _ALL = 3
 class Scene:
     """What faults can reach. Server faults exclude each other, and so do those of the proxy."""
 
-    ground: Ground | Cluster
+    ground: Ground | Cluster | Guarded
     fleet: Fleet
     proxy: Proxy | None
     kill_producer: Callable[[], bool]
@@ -55,6 +56,13 @@ class Scene:
         """The cluster."""
         if not isinstance(self.ground, Cluster):
             raise TypeError("this fault needs a cluster")
+        return self.ground
+
+    @property
+    def replicated(self) -> Cluster | Guarded:
+        """The servers of which one has a replica."""
+        if isinstance(self.ground, Ground):
+            raise TypeError("this fault needs a replica")
         return self.ground
 
 
@@ -190,6 +198,12 @@ async def _migrate(scene: Scene, planned: Strike) -> list[Event]:
         return [Event(planned.fault, begin, time.time())]
 
 
+async def _primary_kill9(scene: Scene, planned: Strike) -> list[Event]:
+    async with scene.server_lock:
+        fall = await asyncio.to_thread(scene.replicated.kill_primary, planned.seconds)
+        return [Event(planned.fault, fall.killed, fall.promoted, lag=fall.killed - fall.cut)]
+
+
 async def _flushall(scene: Scene, planned: Strike) -> list[Event]:
     async with scene.server_lock:
         begin = time.time()
@@ -233,6 +247,7 @@ _DEEDS: dict[Fault, Callable[[Scene, Strike], Awaitable[list[Event]]]] = {
     Fault.IDLE_RESET: _idle_reset,
     Fault.FAILOVER: _failover,
     Fault.MIGRATE: _migrate,
+    Fault.PRIMARY_KILL9: _primary_kill9,
     Fault.FLUSHALL: _flushall,
     Fault.SCRIPT_FLUSH: _script_flush,
     Fault.OOM: _oom,

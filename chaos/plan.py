@@ -58,6 +58,8 @@ class Fault(enum.StrEnum):
     """The shadow's node of a cluster and its replica change places."""
     MIGRATE = "migrate"
     """The shadow's slot moves to another node of the cluster, key by key, and back."""
+    PRIMARY_KILL9 = "primary-kill9"
+    """The primary is killed, with what its replica has not heard of; that one is promoted, and the dead one follows it."""
 
 
 PROXIED = frozenset(
@@ -67,10 +69,23 @@ PROXIED = frozenset(
     }
 )
 """The faults that need a proxy between everybody and the server."""
-CLUSTERED = frozenset({Fault.FAILOVER, Fault.MIGRATE})
-"""The faults that need a cluster, and go with those alone that are done to workers and producers."""
+CLUSTERED = frozenset({Fault.FAILOVER, Fault.MIGRATE, Fault.PRIMARY_KILL9})
+"""The faults that need several servers, and go with those alone that are done to workers and producers."""
 ON_ONE_SERVER = PROXIED | {Fault.REDIS_KILL9, Fault.FLUSHALL, Fault.SCRIPT_FLUSH, Fault.OOM}
 """The faults that are done to a single server."""
+
+BEHIND_SENTINELS = frozenset(
+    {
+        Fault.PRIMARY_KILL9,
+        Fault.KILL9,
+        Fault.SIGSTOP,
+        Fault.SIGTERM,
+        Fault.PRODUCER_KILL9,
+        Fault.CPU,
+        Fault.POISON,
+    }
+)
+"""The faults that can be done where sentinels watch over the servers."""
 
 _EVERY = {
     Fault.KILL9: 1.5,
@@ -89,6 +104,7 @@ _EVERY = {
     Fault.OOM: 5.0,
     Fault.FAILOVER: 8.0,
     Fault.MIGRATE: 4.0,
+    Fault.PRIMARY_KILL9: 10.0,
 }
 """Seconds from one to the next, on average. The others strike once, or are tasks."""
 
@@ -100,6 +116,7 @@ _LASTS = {
     Fault.LATENCY: (0.2, 0.6),
     Fault.OOM: (0.5, 1.5),
     Fault.REDIS_KILL9: (0.0, 0.5),
+    Fault.PRIMARY_KILL9: (0.0, 0.15),
 }
 """How long, in leases: from, to."""
 

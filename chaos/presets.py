@@ -1,9 +1,10 @@
 """The runs with names, F1 to F13: a promise each, at its full size, in less than nine minutes on two cores."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from chaos.plan import Fault
-from chaos.run import Settings
+from chaos.run import SENTINEL, Settings
 from chaos.versions import BREAKING, NEXT, OLD
 
 
@@ -14,12 +15,16 @@ class Preset:
     Attributes:
         promise: what has to come of it.
         runs: what is run; nothing where another suite has it.
-        command: the other suite's, its words.
+        command: the other suite's: its module and words; the engine and the seed that are told come behind them.
+        strikes: what the other suite calls what it does.
+        counts: where its findings are in what it prints: `struck`, and names of this suite's.
     """
 
     promise: str
     runs: tuple[Settings, ...] = ()
     command: tuple[str, ...] = ()
+    strikes: str = ""
+    counts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _one(
@@ -72,15 +77,28 @@ PRESETS = {
     ),
     "F10": Preset(
         "10,000 bad inputs: no crash, each in the dead letters with its reason",
-        command=("pytest", "--no-cov", "-q", "tests/fuzz"),
+        command=("tests.fuzz", "--entries", "10000"),
+        strikes="damaged",
+        counts={
+            "struck": r"damaged: (\d+)",
+            "accepted": r"neighbours: (\d+)",
+            "duplicated": r"run twice: (\d+)",
+        },
     ),
     "F11": Preset(
         "20,000 steps of the model on the engine: both agree after each",
         command=("tests.protocol.walk", "--walks", "334", "--steps", "60"),
+        strikes="walks",
+        counts={"struck": r"(\d+) walks", "accepted": r"(\d+) tasks run"},
     ),
     "F12": Preset(
-        "a cluster's slots moved and nodes failed over under load: lost 0",
-        (_one((Fault.FAILOVER, Fault.MIGRATE), 5_000, 100),),
+        "a cluster's slots moved, nodes failed over and primaries killed under load, in a cluster and behind sentinels: "
+        "lost 0 of what a replica had",
+        (
+            _one((Fault.FAILOVER, Fault.MIGRATE), 5_000, 100),
+            _one((Fault.PRIMARY_KILL9,), 5_000, 100),
+            replace(_one((Fault.PRIMARY_KILL9,), 5_000, 100), behind=SENTINEL),
+        ),
     ),
     "F13": Preset(
         "two versions side by side, rolling both ways: lost 0; what cannot be read is refused with its reason",

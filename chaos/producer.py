@@ -1,7 +1,8 @@
 """The producer: a process of its own, which adds the jobs of a plan at their times, each until it is accepted.
 
-    python -m chaos.producer PLAN SHADOW URL LOG BEGIN
+    python -m chaos.producer PLAN SHADOW URL LOG BEGIN [DURABLE]
 
+With DURABLE, accepted is only what so many replicas have: what fewer have is added again, too, and waits for them anew.
 A job whose add had no answer is added again with the same key; `unique_for` keeps the key taken after its end, so that
 a resent add can never be a second task. LOG has a line for each key that was tried and accepted, and for the first of each class of errors that refused it; a producer that begins again
 goes on with what the log does not call accepted.
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError
 
 from chaos.plan import Job, read_log, read_plan
 from chaos.tasks import tasks
-from shadows import Overloaded, Shadow, ShadowError
+from shadows import NotReplicated, Overloaded, Shadow, ShadowError
 
 PAUSE = 0.05
 """Seconds between two tries."""
@@ -43,7 +44,7 @@ class Producer:
         while True:
             try:
                 await self._shadow.add(_FUNCTIONS[job.task], when, job.key, unique_for=KEPT)(*job.arguments)
-            except (Overloaded, RedisError, OSError) as error:
+            except (Overloaded, NotReplicated, RedisError, OSError) as error:
                 if (name := type(error).__name__) not in refused:
                     refused.add(name)
                     self._write("refused", job.key, name)
@@ -56,12 +57,12 @@ class Producer:
         os.write(self._log, f"{' '.join((word, key, f'{time.time():.6f}', *more))}\n".encode())
 
 
-async def produce(plan: Path, name: str, url: str, log: Path, begin: float) -> None:
+async def produce(plan: Path, name: str, url: str, log: Path, begin: float, durable: int = 0) -> None:
     """Add what of the plan is not accepted yet."""
     accepted, _ = read_log(log)
     left = [job for job in read_plan(plan) if job.key not in accepted]
     while True:
-        shadow = Shadow(name, url)
+        shadow = Shadow(name, url, durable=durable)
         for task in tasks:
             shadow.register(task)
         try:
@@ -80,5 +81,5 @@ async def produce(plan: Path, name: str, url: str, log: Path, begin: float) -> N
 
 
 if __name__ == "__main__":
-    _, plan, name, url, log, begin = sys.argv
-    asyncio.run(produce(Path(plan), name, url, Path(log), float(begin)))
+    _, plan, name, url, log, begin, *durable = sys.argv
+    asyncio.run(produce(Path(plan), name, url, Path(log), float(begin), *map(int, durable)))

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.servers import find, version_of
+
 from chaos.checker import Verdict, percentile
 from chaos.evidence import Event
 from chaos.run import Settings, stamp
@@ -45,6 +47,8 @@ def lines(settings: Settings, verdict: Verdict, events: Sequence[Event], seconds
         told.append(
             f"while full       {verdict.refusals} adds refused, {verdict.drained} of {verdict.waiting} that waited begun"
         )
+    if verdict.outages:
+        told.append(f"outages          {_times(verdict.outages)}")
     if verdict.resumption:
         told.append(f"resumption       {_times(verdict.resumption)}")
     if verdict.forgotten:
@@ -66,32 +70,8 @@ def _times(values: Sequence[float]) -> str:
     return f"p50 {half:.2f} s, p99 {most:.2f} s, of {len(values)}"
 
 
-def table(files: Sequence[Path]) -> list[str]:
-    """What runs left as JSON, as the rows of a Markdown table."""
-    heads: tuple[str, ...] = ("run", "of", "engine", "seed", "lease", "struck", "accepted")
-    heads += (
-        "lost",
-        "unfinished",
-        "unexpected",
-        "false failures",
-        "duplicated / unexplained",
-        "refused late",
-    )
-    heads += ("lapses", "recovery p50 / p99", "seconds", "")
-    told = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
-    for file in files:
-        one = json.loads(file.read_text())
-        struck = ", ".join(f"{count:,} {fault}" for fault, count in sorted(one["faults"].items())) or "-"
-        times = [one["recovery_p50"], one["recovery_p99"]]
-        recovery = " / ".join("-" if value is None else f"{value:.2f} s" for value in times)
-        told.append(
-            f"| {file.stem} | {one['of']} | {one['engine']} | {one['seed']} | {one['lease']:g} s "
-            f"| {struck} | {one['accepted']:,} | {len(one['lost'])} | {len(one['unfinished'])} | {len(one['unexpected'])} "
-            f"| {len(one['false_failures'])} | {one['duplicated']} / {len(one['unexplained'])} "
-            f"| {one['refused']} | {one['lapses']} | {recovery} "
-            f"| {one['seconds']:.0f} | {'**broken**' if one['failed'] else 'kept'} |"
-        )
-    return told
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 3) for value in values]
 
 
 def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Event], seconds: float) -> None:
@@ -104,6 +84,7 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "of": settings.peer or "shadows",
                 "seed": settings.seed,
                 "engine": settings.engine,
+                "version": version_of(find(settings.engine)),
                 "tasks": settings.tasks,
                 "workers": settings.workers,
                 "lease": settings.lease,
@@ -133,9 +114,9 @@ def write(file: Path, settings: Settings, verdict: Verdict, events: Sequence[Eve
                 "refused": verdict.refused,
                 "late_ends": verdict.late_ends,
                 "lapses": verdict.lapses,
-                "recovery_p50": percentile(verdict.recovery, 0.5),
-                "recovery_p99": percentile(verdict.recovery, 0.99),
-                "resumption_p99": percentile(verdict.resumption, 0.99),
+                "recovery": _rounded(verdict.recovery),
+                "resumption": _rounded(verdict.resumption),
+                "outages": _rounded(verdict.outages),
                 "failed": verdict.failed,
             },
             indent=2,

@@ -19,10 +19,12 @@ from chaos.faults import Scene, strike
 from chaos.fleet import Fleet
 from chaos.ground import Ground
 from chaos.plan import CLUSTERED, PROXIED, Fault, Job, Strike, read_log, read_refusals, write_plan
+from chaos.sentinels import Guarded
 from chaos.stack import ROOT, SHADOWS, Stack, ask
 from chaos.versions import BREAKING, built
 from shadows import Execution, Shadow, ShadowError
 
+CLUSTER, SENTINEL = "cluster", "sentinel"
 START = 60.0
 """Seconds that the first workers get to be up."""
 _LOOKS = 40
@@ -48,11 +50,18 @@ class Settings:
     idle: float = 20.0
     beside: str | None = None
     """The other version that every second worker runs: a commit, or `next`; of `breaking` it is a second producer."""
+    behind: str = CLUSTER
+    """Who promotes a replica where a primary is killed: a `cluster`, or `sentinel`s."""
 
     @property
     def peer(self) -> str | None:
         """Whom it is done to, if not to shadows."""
         return None if self.stack is SHADOWS else "pydocket"
+
+    @property
+    def durable(self) -> int:
+        """How many replicas have to have a call for it to count as accepted: one, where a primary dies for good."""
+        return int(Fault.PRIMARY_KILL9 in self.faults)
 
     @property
     def command(self) -> str:
@@ -68,6 +77,8 @@ class Settings:
             words.append(f"--idle {self.idle:g}")
         if self.beside:
             words.append(f"--beside {self.beside}")
+        if self.behind != CLUSTER:
+            words.append(f"--behind {self.behind}")
         return " ".join(words)
 
 
@@ -178,9 +189,11 @@ async def run(settings: Settings, folder: Path) -> Evidence:
             return await _run(settings, folder, jobs, strikes, name, ground, proxy, fleet, stranger)
 
 
-def _ground(settings: Settings, folder: Path) -> Ground | Cluster:
+def _ground(settings: Settings, folder: Path) -> Ground | Cluster | Guarded:
+    if settings.behind == SENTINEL:
+        return Guarded(settings.engine, folder)
     if CLUSTERED.intersection(settings.faults):
-        return Cluster(settings.engine)
+        return Cluster(settings.engine, folder)
     return Ground(settings.engine, folder, durable=Fault.REDIS_KILL9 in settings.faults)
 
 
@@ -190,7 +203,7 @@ async def _run(
     jobs: list[Job],
     strikes: list[Strike],
     name: str,
-    ground: Ground | Cluster,
+    ground: Ground | Cluster | Guarded,
     proxy: Proxy | None,
     fleet: Fleet,
     stranger: str,
@@ -206,6 +219,7 @@ async def _run(
             [
                 *(*settings.stack.producer, str(folder / "plan.json"), name),
                 *(proxy.url if proxy else ground.url, str(log), str(begin)),
+                *([str(settings.durable)] if settings.durable else []),
             ]
         )
         watching = _Watching(shadow, deque(job.key for job in jobs))
@@ -213,7 +227,9 @@ async def _run(
         async with _beside(watching), asyncio.TaskGroup() as going:
             adding = going.create_task(producing.run())
             striking = [going.create_task(_strike(scene, planned, begin, events)) for planned in strikes]
-            going.create_task(_end_of_faults(striking, begin + settings.seconds, proxy))
+            going.create_task(
+                _end_of_faults(striking, begin + settings.seconds + _called_off(settings), proxy)
+            )
             if strange:
                 going.create_task(_produce_strange(stranger, strange, folder, name, ground.url, log, begin))
             del adding
@@ -269,9 +285,14 @@ async def _strike(scene: Scene, planned: Strike, begin: float, events: list[Even
     events += await strike(scene, planned)
 
 
+def _called_off(settings: Settings) -> float:
+    """Seconds after which faults that have not come to their end do not go on: failovers take their time."""
+    return 60 if CLUSTERED.intersection(settings.faults) else 15
+
+
 async def _end_of_faults(striking: list[asyncio.Task[None]], end: float, proxy: Proxy | None) -> None:
     """Faults that wait for a request which does not come are called off; the proxy's log is not let grow."""
-    while any(not task.done() for task in striking) and time.time() < end + 15:
+    while any(not task.done() for task in striking) and time.time() < end:
         if proxy is not None:
             proxy.forget()
         await asyncio.sleep(0.2)

@@ -204,6 +204,15 @@ class TestDuplicates:
         verdict = judged(ran(0.9, 5.1), ran(3, 4, pid=2), events=[stopped], refused=1)
         assert (verdict.explained, verdict.late_ends, verdict.refused) == ({Fault.SIGSTOP: 1}, 1, 1)
 
+    @pytest.mark.parametrize(("ended", "explained"), [(1.6, True), (1.2, False)])
+    def test_what_ended_before_a_replica_heard_of_it_last_is_recorded(
+        self, ended: float, explained: bool
+    ) -> None:
+        fall = Event(Fault.PRIMARY_KILL9, 2.3, 4, lag=0.3)
+        verdict = judged(ran(1, ended), ran(5, 6, pid=2), events=[fall])
+        assert (verdict.explained == {Fault.PRIMARY_KILL9: 1}) is explained
+        assert verdict.failed is not explained
+
     def test_a_worker_without_a_turn_explains_what_it_began_until_it_knew(self) -> None:
         lapse = Event(LAPSE, 1, 5, frozenset({1}))
         verdict = judged(ran(2, 6), ran(4, 5, pid=2), events=[lapse])
@@ -259,6 +268,13 @@ class TestChangedEnds:
             ran(1, 2), events=[flush], early={"k": (3.0, DONE)}, records={"k": Record("unknown")}
         )
         assert not verdict.changed
+
+    @pytest.mark.parametrize(("ended", "undone"), [(9.9, True), (9.0, False), (11.5, False)])
+    def test_one_that_a_replica_had_not_heard_of(self, ended: float, undone: bool) -> None:
+        fall = Event(Fault.PRIMARY_KILL9, 10, 11, lag=0.2)
+        early = {"k": (max(ended, 10.0), replace(DONE, completed_at=ended))}
+        verdict = judged(ran(1, 2), events=[fall], early=early)
+        assert bool(verdict.changed) is not undone
 
 
 class TestPills:
@@ -347,6 +363,13 @@ class TestTimes:
     def test_resumption_is_from_the_servers_return_to_the_next_start(self) -> None:
         away = Event(Fault.REDIS_KILL9, 2, 3)
         assert judged(ran(3.5, 4), events=[away]).resumption == [0.5]
+
+    @pytest.mark.parametrize("fault", [Fault.REDIS_KILL9, Fault.PRIMARY_KILL9])
+    def test_an_outage_is_from_its_death_to_its_return(self, fault: Fault) -> None:
+        verdict = judged(ran(3.5, 4), events=[Event(fault, 2, 3.2, lag=0.5)])
+        assert verdict.outages == [pytest.approx(1.2)]
+        assert verdict.resumption == [pytest.approx(0.3)]
+        assert verdict.recovery == []
 
     def test_after_it_forgot_only_what_was_accepted_since_counts(self) -> None:
         flush = Event(Fault.FLUSHALL, 2, 3)

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from shadows import ExecutionState, Shadow, Shared, Worker
+from shadows import ExecutionState, Shadow, Shared, TaskKey, Worker
 from shadows.protocol.cycle import recover
 from shadows.protocol.lease import announcements
+from shadows.protocol.scripts import load
 from shadows.worker import cycle as cycle_module
 from shadows.worker.cycle import Loop
-from tests.support.proxy import Proxy, command
+from tests.support.proxy import Proxy, Request, command
 from tests.support.servers import Server, running
 from tests.support.waiting import until
 
@@ -189,3 +190,38 @@ async def test_an_outcome_that_comes_after_another_has_the_key_is_refused_and_to
         await running
         assert "late outcome refused key=k" in caplog.text
         assert (await execution.sync()).state is ExecutionState.UNKNOWN
+
+
+@pytest.mark.parametrize("undone", [True, False])
+async def test_what_a_failover_has_undone_is_not_begun_though_a_read_had_brought_it(
+    name: str, url: str, proxy: Proxy, server: Server, undone: bool
+) -> None:
+    ran: list[str] = []
+
+    async def work(key: str = TaskKey()) -> None:
+        ran.append(key)
+
+    def confirms(request: Request) -> bool:
+        """Whether it is the cycle before which nothing that was read is begun; the server forgets that it was."""
+        found = load("cycle").sha in request.words and b"started" in request.words
+        if found and undone:
+            stream = f"{{{name}}}:ready:default"
+            ((number, fields),) = server.call("XRANGE", stream, "-", "+")
+            server.call("XACK", stream, "g", number)
+            server.call("XDEL", stream, number)
+            number = server.call("XADD", stream, "*", *fields)
+            server.call("HSET", f"{{{name}}}:live", "k", b"default/" + number)
+        return found
+
+    async with Shadow(name, url) as shadows, Shadow(name, proxy.url) as through:
+        through.register(work)
+        async with Worker(through) as worker:
+            working = asyncio.create_task(worker.run_forever())
+            await until(lambda: loop_of(worker)._ear.listening)
+            struck = proxy.cut_before_next_request(confirms)
+            execution = await shadows.add(work, key="k")()
+            await execution.get_result()
+            assert struck.is_set()
+            worker.stop()
+            await working
+    assert ran == ["k"]

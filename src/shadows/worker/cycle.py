@@ -162,6 +162,8 @@ class Loop:
                     logger.warning("shadow is broken error=%s", error)
                 else:
                     logger.warning("server does not answer error=%s", error)
+                    # A replica that takes the server's place may never have given it to us: comparing finds what is ours.
+                    self._ear.heard.clear()
                 self._runner.meter.disrupted()
                 self._adrift = True
                 await self._link.close()
