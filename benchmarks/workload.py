@@ -19,4 +19,6 @@ class Workload:
     play: Play
     only: tuple[str, ...] = ()
     rounds: int | None = None
-    """How often, where once tells as much as often."""
+    """At most how often, where that tells as much as often."""
+    cast: str = ""
+    """Workloads of one cast that follow each other play with the same processes."""
