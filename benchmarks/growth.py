@@ -27,7 +27,7 @@ def growths(pending: tuple[int, ...]) -> list[Workload]:
             growth(what, count, few),
             OURS[:1],
             None if count <= OFTEN else 1,
-            "growth",
+            cast="growth",
         )
         for what in FILLS
         for count in pending

@@ -20,7 +20,7 @@ peers in environments of their own at pinned versions; rounds are interleaved, f
 ratios are medians of the rounds' ratios. Drains are timed from the first task's start to the last task's end. Each table
 says how many tasks a round a contender had: peers have fewer than shadows and the floor, the slow ones fewest, or a round
 would take many minutes. That does not put them back: what a worker has taken before its first task starts is not timed, and
-it is a greater part of fewer tasks. *Commands* counts those inside scripts too. Rates are of one machine at one moment: the
+it is a greater part of fewer tasks. Where no target compares with peers, they play fewer rounds. *Commands* counts those inside scripts too. Rates are of one machine at one moment: the
 ratios are what to look at. An empty cell is what a contender cannot do.
 """
 

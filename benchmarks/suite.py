@@ -186,6 +186,8 @@ def _round(stage: Stage, workload: Workload, rows: dict[Entrant, Row], number: i
     turn = number % max(1, len(rows))
     for entrant in [*rows][turn:] + [*rows][:turn]:
         row = rows[entrant]
+        if entrant.peer and workload.peers is not None and number >= workload.peers:
+            continue
         reading: Figures = {}
         if not row.hopeless:
             try:

@@ -70,7 +70,7 @@ def sections(results: Results) -> Iterator[Section]:
     for title, named in groupby(workloads, lambda name: name.split(", ")[1] if _grows(name) else name):
         names = list(named)
         failed = [
-            f"{row.contender} failed in {row.rounds.count({})} of {len(row.rounds)} rounds: {row.why}"
+            f"{row.contender} failed in one of its rounds, at least: {row.why}"
             for row in results.rows
             if row.workload in names and row.why and row.medians
         ]
@@ -104,13 +104,14 @@ def _side_by_side(results: Results, workload: str) -> tuple[list[str], list[list
     lines: list[list[str]] = []
     for contender in asked:
         said, row = results.contenders[contender], rows.get(contender, Row(workload, contender))
+        played = sum(map(bool, row.rounds))
         line = [said["name"], *(_cell(row.medians.get(figure), COLUMNS[figure][1]) for figure in figures)]
         if ratios:
             line += [_cell(ratio, ".2f") for ratio in (row.to_floor, row.to_peer)]
         if row.why and not row.medians:
             line[1] = f"failed: {row.why[:WORDS]}"
-        lines.append([*line, said.get("less", "")])
-    return ["contender", *(COLUMNS[figure][0] for figure in figures), *ratios, LESS], lines
+        lines.append([*line, str(played) if played else ABSENT, said.get("less", "")])
+    return ["contender", *(COLUMNS[figure][0] for figure in figures), *ratios, "rounds", LESS], lines
 
 
 def _growth(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
@@ -159,14 +160,21 @@ def million(results: Results) -> Section | None:
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """One for each section, for the terminal."""
+    """One for each section, for the terminal; what peers guarantee less stands once, before all others."""
+    about = Table(title="contenders", title_justify="left")
+    for column in ("contender", "version", LESS):
+        about.add_column(column)
+    for said in results.contenders.values():
+        about.add_row(said["name"], said["version"], said.get("less") or said["note"])
+    yield about
     for section in sections(results):
+        shown = len(section.heading) - (section.heading[-1] == LESS)
         table = Table(title=section.title, title_justify="left")
-        for number, column in enumerate(section.heading):
+        for number, column in enumerate(section.heading[:shown]):
             table.add_column(column, justify="right" if number else "left")
         for line in section.lines:
-            if set(line[1:-1]) != {ABSENT}:
-                table.add_row(*line)
+            if set(line[1:shown]) != {ABSENT}:
+                table.add_row(*line[:shown])
         table.caption = "\n".join(section.failed) or None
         table.caption_justify = "left"
         yield table

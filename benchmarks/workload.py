@@ -20,5 +20,7 @@ class Workload:
     only: tuple[str, ...] = ()
     rounds: int | None = None
     """At most how often, where that tells as much as often."""
+    peers: int | None = None
+    """At most how often peers play, where no target is judged by ratios to theirs."""
     cast: str = ""
     """Workloads of one cast that follow each other play with the same processes."""

@@ -27,17 +27,20 @@ def workloads(sizes: Sizes) -> list[Workload]:
         Workload("enqueue, gathered", frozenset({"add_gathered"}), enqueue("add_gathered", 1)),
         Workload("enqueue, bulk", frozenset({"add_bulk"}), enqueue("add_bulk", 1)),
         *[
-            Workload(f"drain, concurrency {concurrency}", frozenset({"drain"}), drain(concurrency))
-            for concurrency in (1, 10, 100, 1000)
+            Workload(
+                f"drain, concurrency {concurrency}", frozenset({"drain"}), drain(concurrency), peers=peers
+            )
+            for concurrency, peers in ((1, 1), (10, None), (100, None), (1000, 1))
         ],
-        Workload("drain, 1 ms away, concurrency 100", frozenset({"drain"}), far),
+        Workload("drain, 1 ms away, concurrency 100", frozenset({"drain"}), far, peers=1),
         Workload(
             "I/O-bound, sleep 10 ms, concurrency 100",
             frozenset({"drain", "fill sleep"}),
             drain(100, "sleep", 4),
+            peers=1,
         ),
         Workload("results on, drain", frozenset({"fetch"}), drain(100, results=True)),
-        Workload("results on, fetch", frozenset({"fetch"}), fetch),
+        Workload("results on, fetch", frozenset({"fetch"}), fetch, peers=1),
         Workload(
             "everything on, drain",
             frozenset({"fetch", "fill depends"}),
@@ -53,14 +56,20 @@ def workloads(sizes: Sizes) -> list[Workload]:
             )
             for count in (1, 2, 4)
         ],
-        Workload("latency, idle worker", frozenset({"send", "work"}), latency, rounds=3, cast="two"),
-        Workload("lateness, idle worker", frozenset({"schedule", "work"}), lateness, rounds=3, cast="two"),
-        Workload("burst, all due at once", frozenset({"schedule", "work"}), burst, rounds=3, cast="two"),
-        Workload("cancel", frozenset({"fill_later", "cancel"}), change("cancel")),
-        Workload("replace", frozenset({"fill_later", "replace"}), change("replace")),
+        Workload("latency, idle worker", frozenset({"send", "work"}), latency, rounds=3, peers=2, cast="two"),
+        Workload(
+            "lateness, idle worker", frozenset({"schedule", "work"}), lateness, rounds=3, peers=1, cast="two"
+        ),
+        Workload(
+            "burst, all due at once", frozenset({"schedule", "work"}), burst, rounds=3, peers=1, cast="two"
+        ),
+        Workload("cancel", frozenset({"fill_later", "cancel"}), change("cancel"), peers=1),
+        Workload("replace", frozenset({"fill_later", "replace"}), change("replace"), peers=1),
         *growths(sizes.pending),
-        Workload("waiting, 1 worker", frozenset({"work"}), waiting(1), OURS[:1], 3, "growth"),
-        Workload("waiting, 50 workers, a perpetual", frozenset({"work"}), waiting(50), OURS[:1], 3, "growth"),
+        Workload("waiting, 1 worker", frozenset({"work"}), waiting(1), OURS[:1], 3, cast="growth"),
+        Workload(
+            "waiting, 50 workers, a perpetual", frozenset({"work"}), waiting(50), OURS[:1], 3, cast="growth"
+        ),
         Workload(
             f"waiting, {max(sizes.pending):,} scheduled",
             frozenset({"work", "fill_later"}),
@@ -68,7 +77,7 @@ def workloads(sizes: Sizes) -> list[Workload]:
             OURS[:1],
             1,
         ),
-        Workload("memory, scheduled", frozenset({"fill_later"}), memory_scheduled, rounds=3),
+        Workload("memory, scheduled", frozenset({"fill_later"}), memory_scheduled, rounds=3, peers=1),
         Workload(f"memory, worker, {sizes.run:,} tasks", frozenset({"drain"}), memory_worker, OURS[:1], 1),
         Workload("start", frozenset(), start, OURS[:1]),
     ]
@@ -171,7 +180,7 @@ def scheduled(stage: Stage, entrant: Entrant, n: int, spacing: float) -> Figures
     worker, sender = stage.child(entrant), stage.child(entrant, 1)
     stage.fresh(worker, sender)
     worker.ask("work", concurrency=100)
-    each = 1 / 500 if entrant.slow else 1 / 2_000 if entrant.peer else 1 / 20_000
+    each = 1 / 200 if entrant.slow else 1 / 2_000 if entrant.peer else 1 / 20_000
     at = time.time() + stage.sizes.ahead + n * each
     sender.ask("schedule", n=n, at=at, spacing=spacing)
     last = at + n * spacing
@@ -199,7 +208,7 @@ def change(do: str) -> Play:
     """Cancel, or replace, scheduled tasks one by one."""
 
     def play(stage: Stage, entrant: Entrant) -> Figures:
-        child, n = stage.child(entrant), stage.count(entrant, stage.sizes.n // 10)
+        child, n = stage.child(entrant), stage.count(entrant, stage.sizes.n // (100 if entrant.peer else 10))
         stage.fresh(child)
         child.ask("fill_later", n=n)
         return stage.measured(child, do, n)
