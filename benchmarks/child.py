@@ -4,14 +4,19 @@ import json
 import os
 import select
 import subprocess
+import tempfile
 import time
 from typing import Any
 
 from benchmarks.harness import Order, Reading
 from benchmarks.roster import HERE, Entrant
 
-PATIENCE = 180.0
-"""Seconds that an order may take (the first answer has to wait for an installation, too)."""
+INSTALLATION = 180.0
+"""Seconds until the first answer, which may have to wait for an installation."""
+PATIENCE = 45.0
+"""Seconds that an order may take, and one more for every LEAST tasks of it."""
+LEAST = 1_000
+TAIL = 4_096
 
 
 class Unanswered(RuntimeError):
@@ -19,15 +24,18 @@ class Unanswered(RuntimeError):
 
 
 class Child:
-    """One running contender; `hello` is what it said of itself: `name`, `version`, `note`, `does`."""
+    """One running contender; `hello` is what it said of itself: `name`, `version`, `note`, `less`, `does`."""
 
     def __init__(self, entrant: Entrant, url: str) -> None:
         self.entrant = entrant
         self._rest = b""
+        self._patience = INSTALLATION
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the process runs
         self.process = subprocess.Popen(
             entrant.command(url),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
             bufsize=0,
             env=os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONSAFEPATH": "1"},
         )
@@ -51,27 +59,42 @@ class Child:
         order = Order(do, **details)
         words = {name: getattr(order, name) for name in Order.__slots__}
         assert self.process.stdin is not None
+        self._patience = PATIENCE + order.n / LEAST
         try:
             self.process.stdin.write(json.dumps(words).encode() + b"\n")
         except BrokenPipeError:
-            raise Unanswered(f"{self.entrant.name} has ended before {do!r}") from None
+            raise Unanswered(f"it has ended before {do!r}{self._last_words()}") from None
+
+    def answered(self, seconds: float) -> bool:
+        """Whether an answer has come, or comes within so many seconds."""
+        assert self.process.stdout is not None
+        return bool(self._rest) or bool(select.select([self.process.stdout], [], [], seconds)[0])
 
     def receive(self) -> Reading:
         """The reading of the order that was given."""
         assert self.process.stdout is not None
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while b"\n" not in self._rest:
             if not select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise Unanswered(f"{self.entrant.name}: no answer within {PATIENCE:.0f} s")
+                raise Unanswered(f"no answer within {self._patience:.0f} s{self._last_words()}")
             data = os.read(self.process.stdout.fileno(), 1 << 20)
             if not data:
-                raise Unanswered(f"{self.entrant.name} has ended")
+                raise Unanswered(f"it has ended{self._last_words()}")
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         reading: Reading = json.loads(line)
         if "error" in reading:
-            raise Unanswered(f"{self.entrant.name}: {reading['error']}")
+            raise Unanswered(reading["error"])
         return reading
+
+    def _last_words(self) -> str:
+        """The last line of its stderr."""
+        size = os.fstat(self._errors.fileno()).st_size
+        lines = (
+            os.pread(self._errors.fileno(), TAIL, max(0, size - TAIL)).decode(errors="replace").split("\n")
+        )
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1]}" if said else ""
 
     def close(self) -> None:
         """End it: by closing its stdin, else by force."""
@@ -84,3 +107,4 @@ class Child:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
+        self._errors.close()

@@ -3,7 +3,7 @@
 A contender is one script: `benchmarks/contenders/NAME.py`, or `benchmarks/peers/NAME.py` with its pinned libraries in
 PEP 723 metadata. It is started once, with the server's URL as its first argument, and ends with
 
-    serve(Contender("pydocket", version, "what it guarantees less; what was tuned", {"add_one": add_one, ...}))
+    serve(Contender("pydocket", version, "what was tuned", {"add_one": add_one, ...}, less="what it guarantees less"))
 
 where each operation takes an `Order` and answers a `Reading`, as a function or a coroutine function. What a contender
 cannot do is left out of the mapping, and its cells in the tables are empty. The suite flushes the database and orders `reset`
@@ -18,7 +18,7 @@ that no start is measured. What the script prints goes to stderr. The operations
     fill          add n tasks of a `kind` as fast as may be; not measured
     drain         have one worker run the n tasks that stand there, `concurrency` at once; answers `tally.reading()`
     work, stop    start a worker in the background (n of them, where n is given) and answer when it waits for tasks;
-                  stop it: answers {"late": […]}
+                  stop it as soon as n `stamp` tasks have begun, or at the instant `at`: answers {"late": […]}
     send          add n `stamp(time.time())` tasks, one every `spacing` seconds
     schedule      add n `stamp(due)` tasks, due at `at`, `at + spacing`, …
     fill_later    add n no-op tasks due in an hour, under the keys k0, k1, …
@@ -34,7 +34,8 @@ that no start is measured. What the script prints goes to stderr. The operations
 `usage` is answered by the harness: the processor time and memory of this process so far.
 
 Kinds of task: "noop" does nothing but `tally.began()` and `tally.ended()`; "sleep" sleeps SLEEP seconds between them;
-"depends" has three dependencies that yield a value each. A worker that is a process of the library's own answers the
+"depends" has three dependencies that yield a value each. The hello names those that a contender has as "fill KIND" among
+what it does. A worker that is a process of the library's own answers the
 reading itself: `first` and `last` by `time.time()`, and its `cpu` and `rss`, which are else this process's.
 """
 
@@ -54,6 +55,8 @@ PAYLOAD = "x" * 130
 """With the rest of the call this makes the 150 bytes that the floor carries."""
 BATCH = 100
 SLEEP = 0.01
+LOOK = 0.005
+"""Seconds between two looks at whether all tasks ran: outside of what is timed, and rare enough to cost nothing."""
 
 type Reading = dict[str, Any]
 """Figures by name: `seconds`, `cpu` (seconds), `rss` (bytes), `late` (a list of seconds), and others."""
@@ -77,12 +80,14 @@ type Operation = Callable[[Order], Reading | Awaitable[Reading | None] | None]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A library under measurement: its version, what it guarantees less or was tuned, and what it can do."""
+    """A library under measurement: its version, what was tuned, what it can do, and what it guarantees less than ours."""
 
     name: str
     version: str
     note: str
     does: Mapping[str, Operation]
+    less: str = ""
+    kinds: tuple[str, ...] = ("noop", "sleep")
 
 
 @dataclass(slots=True)
@@ -114,6 +119,12 @@ class Tally:
     def stamp(self, instant: float) -> None:
         """The one line of a task that was given the instant at which it should have begun."""
         self.late.append(time.time() - instant)
+
+    async def stamped(self, order: Order) -> None:
+        """Until as many were stamped as the order says, or it is the instant that it says."""
+        # An event would be looked at by every task that is timed.
+        while len(self.late) < order.n and time.time() < order.at:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK)
 
     def reading(self) -> Reading:
         """From the first task's start to the last task's end."""
@@ -154,7 +165,8 @@ def serve(contender: Contender) -> None:
                 "name": contender.name,
                 "version": contender.version,
                 "note": contender.note,
-                "does": sorted(contender.does),
+                "less": contender.less,
+                "does": [*sorted(contender.does), *(f"fill {kind}" for kind in contender.kinds)],
             }
         )
         while line := await asyncio.to_thread(sys.stdin.readline):

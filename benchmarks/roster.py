@@ -7,6 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 OURS = ("shadows", "shadows-off")
 FLOOR = "floor"
+SLOW = ("celery", "dramatiq", "huey", "rq")
+"""Peers of a few hundred tasks a second, that are given fewer."""
 SHARED = ("__init__", "apart", "working")
 """Modules among the peers that are no contenders."""
 
@@ -23,6 +25,11 @@ class Entrant:
     def peer(self) -> bool:
         """Whether it is another library."""
         return self.script.parent.name == "peers"
+
+    @property
+    def slow(self) -> bool:
+        """Whether it is to be given fewer tasks than other peers."""
+        return self.name in SLOW
 
     def command(self, url: str) -> list[str]:
         """Peers are installed by their script's own metadata, in an environment of their own."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 
 from benchmarks.child import Child, Unanswered
-from benchmarks.harness import Reading
+from benchmarks.harness import BATCH, Reading
 from benchmarks.meter import Figures, counters
 from benchmarks.roster import Entrant
 
@@ -19,17 +19,22 @@ from benchmarks.roster import Entrant
 class Sizes:
     """How much of everything, and for how many seconds.
 
-    `seconds` is how long a waiting worker is looked at, `ahead` how long before it is due a task is scheduled, and
+    `n` tasks a round are for shadows and the floor, `peers` at most for the others, `slow` for the slow among these: what
+    takes them a second takes us a few hundredths, which is too short to tell anything. `run` is how many one worker runs for
+    a look at its memory. `seconds` is how long a waiting worker is looked at, `ahead` how long before it is due a task is scheduled, and
     `patience` how long after that the last of them is waited for, each for small numbers.
     """
 
-    n: int = 2_000
-    pending: tuple[int, ...] = (1_000, 100_000)
+    n: int = 20_000
+    peers: int = 2_000
+    slow: int = 500
+    pending: tuple[int, ...] = (1_000, 1_000_000)
     burst: int = 10_000
     stamps: int = 200
     seconds: float = 5.0
-    ahead: float = 2.0
+    ahead: float = 1.0
     patience: float = 1.5
+    run: int = 1_000_000
 
 
 @dataclass(slots=True)
@@ -65,6 +70,13 @@ class Stage:
             self.children[at] = Child(entrant, at[2])
         return self.children[at]
 
+    def count(self, entrant: Entrant, n: int, concurrency: int = 0) -> int:
+        """How many of n tasks this contender is given: in whole batches, and twice as many as run at once where n has them."""
+        if entrant.peer:
+            most = self.sizes.slow if entrant.slow else self.sizes.peers
+            n = min(n, max(most, 2 * concurrency))
+        return max(BATCH, n // BATCH * BATCH)
+
     def tidy(self) -> None:
         """End all processes but the first of each contender, that none stands in the way of what comes next."""
         for at in [at for at in self.children if at[1:] != (0, self.url)]:
@@ -86,6 +98,7 @@ class Stage:
         check_count(child, reading, n)
         spent = {name: (after[name] - before[name]) / n for name in before}
         return {
+            "n": n,
             "rate": n / reading["seconds"],
             "cpu_us": 1e6 * reading["cpu"] / n,
             "redis_cpu_us": 1e6 * spent["redis_cpu"],
@@ -133,4 +146,4 @@ class Network:
 def check_count(child: Child, reading: Reading, n: int) -> None:
     """Raises `Unanswered` where other than n tasks ran: such a reading tells nothing."""
     if reading.get("count", n) != n:
-        raise Unanswered(f"{child.entrant.name}: {reading['count']} of {n} tasks ran")
+        raise Unanswered(f"{reading['count']} of {n} tasks ran")

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from benchmarks.growth import FILLS, GROWTH
 from benchmarks.roster import FLOOR
-from benchmarks.suite import Results, Row
+from benchmarks.suite import Results, Row, fastest, ratio
 
 OFF, ON = "shadows-off", "shadows"
 
@@ -40,7 +40,12 @@ class Verdict:
 
 
 def verdicts(results: Results) -> Iterator[Verdict]:
-    """All that can be judged from a run. The rows are of one engine, with shadows' results off unless they are named on."""
+    """All that can be judged from a run, like with like.
+
+    Drains of no-op tasks, near, far and in several processes, are those without results, beside peers without; everything else
+    is of the defaults. With everything on the fastest peer with results is the one of the drain without dependencies: few peers
+    have any, and theirs would be the easier mark.
+    """
 
     def figure(workload: str, name: str, contender: str = ON) -> float | None:
         row = results.of(workload).get(contender)
@@ -53,45 +58,46 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         drain = row(f"drain, concurrency {concurrency}", OFF)
         yield Verdict("T1", f"drain at {concurrency} × fastest peer", times, drain.to_peer, least=True)
         yield Verdict("T1", f"drain at {concurrency} × floor", 0.5, drain.to_floor, least=True)
-    everything = figure("everything on, drain", "rate")
-    peers = [one.medians["rate"] for one in results.of("results on, drain").values() if one.peer]
-    ratio = everything / max(peers) if everything and peers else None
-    yield Verdict("T2", "everything on × fastest peer with results", 5, ratio, least=True)
+    everything = row("everything on, drain", ON)
+    best = fastest([one for one in results.of("results on, drain").values() if one.peer])
+    yield Verdict("T2", "everything on × fastest peer with results", 5, ratio(everything, best), least=True)
     one = row("enqueue, one by one", ON)
     yield Verdict("T3", "one by one × floor", 0.85, one.to_floor, least=True)
     yield Verdict("T3", "one by one × fastest peer", 2, one.to_peer, least=True)
     bulk, gathered = row("enqueue, bulk", ON), row("enqueue, gathered", ON)
-    floor = figure("enqueue, bulk", "rate", FLOOR)
-    rate = gathered.medians.get("rate")
+    floor = results.of("enqueue, bulk").get(FLOOR)
     yield Verdict("T4", "bulk × floor's bulk", 0.6, bulk.to_floor, least=True)
-    yield Verdict("T4", "gathered × floor's bulk", 0.6, rate / floor if rate and floor else None, least=True)
+    yield Verdict("T4", "gathered × floor's bulk", 0.6, ratio(gathered, floor), least=True)
     yield Verdict("T4", "bulk × fastest peer's", 4, bulk.to_peer, least=True)
     yield Verdict("T4", "gathered × fastest peer's", 5, gathered.to_peer, least=True)
-    idle = results.of("latency, idle worker")
-    trip = figure("latency, idle worker", "trip_ms") or 0.0
-    p50 = figure("latency, idle worker", "p50_ms")
+    idle, name = results.of("latency, idle worker"), "latency, idle worker"
+    p50, trip = figure(name, "p50_ms"), figure(name, "trip_ms") or 0.0
     yield Verdict("T5", "latency p50", 2 * trip + 0.3, p50, least=False, unit="ms")
-    yield Verdict("T5", "latency p99", 5, figure("latency, idle worker", "p99_ms"), least=False, unit="ms")
-    best = min((one.medians["p50_ms"] for one in idle.values() if one.peer), default=None)
-    if best is not None:
-        yield Verdict("T5", "latency p50, the best peer's", best, p50, least=False, unit="ms")
+    yield Verdict("T5", "latency p99", 5, figure(name, "p99_ms"), least=False, unit="ms")
+    quickest = min((one.medians["p50_ms"] for one in idle.values() if one.peer), default=None)
+    beside = p50 / quickest if p50 and quickest else None
+    yield Verdict("T5", "latency p50 × the quickest peer's", 1, beside, least=False)
     late = "lateness, idle worker"
     yield Verdict("T6", "lateness p50", 2, figure(late, "p50_ms"), least=False, unit="ms")
     yield Verdict("T6", "lateness p99", 10, figure(late, "p99_ms"), least=False, unit="ms")
+    for name in ("early", "missing"):
+        yield Verdict("T6", f"lateness: {name}", 0, figure(late, name), least=False)
     for name, most, unit in (("last_ms", 600, "ms"), ("early", 0, ""), ("missing", 0, "")):
         said = figure("burst, all due at once", name)
         yield Verdict("T6", f"burst: {name.removesuffix('_ms')}", most, said, least=False, unit=unit)
-    names = list(dict.fromkeys(one.workload for one in results.rows if one.workload.startswith("waiting")))
-    for name in names:
+    for name in _named(results, "waiting, ") or ["waiting"]:
         yield Verdict("T7", f"{name}: requests/s", 3, figure(name, "requests"), least=False)
         yield Verdict("T7", f"{name}: core", 0.5, figure(name, "core_percent"), least=False, unit="%")
     yield Verdict("T8", "a ready task", 400, figure("enqueue, bulk", "kept"), least=False, unit="B")
     yield Verdict("T8", "a scheduled task", 550, figure("memory, scheduled", "kept"), least=False, unit="B")
-    grown = figure("memory, worker", "rss_growth_percent")
-    yield Verdict("T8", "a worker's growth", 5, grown, least=False, unit="%")
+    for name in _named(results, "memory, worker") or ["memory, worker"]:
+        grown = figure(name, "rss_growth_percent")
+        yield Verdict("T8", f"{name}: growth", 5, grown, least=False, unit="%")
     yield from _growth(results)
-    two, four = (figure(f"processes, {count} workers", "rate", OFF) for count in (2, 4))
-    yield Verdict("T10", "4 processes × 2", 0.95, four / two if two and four else None, least=True)
+    for contender in (ON, OFF):
+        one, two, four = (row(f"processes, {count} workers", contender) for count in (1, 2, 4))
+        yield Verdict("T10", f"{contender}: 2 processes × 1", 1, ratio(two, one), least=True)
+        yield Verdict("T10", f"{contender}: 4 processes × 2", 0.95, ratio(four, two), least=True)
     for label, name, most in (
         ("import shadows", "import_ms", 250),
         ("the same, with Shadow and Worker looked up", "import_used_ms", 250),
@@ -99,24 +105,48 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         ("first task, from cold", "cold_ms", 1_000),
     ):
         yield Verdict("T11", label, most, figure("start", name), least=False, unit="ms")
-    far = figure("drain, 1 ms away, concurrency 100", "to_near", OFF)
-    yield Verdict("T12", "1 ms away × 0 ms away", 0.6, far, least=True)
+    far = row("drain, 1 ms away, concurrency 100", OFF)
+    near = ratio(far, row("drain, concurrency 100", OFF))
+    yield Verdict("T12", "1 ms away × loopback", 0.6, near, least=True)
+    same = far.medians.get("to_near")
+    yield Verdict("T12", "1 ms away × the same proxy without it", 0.6, same, least=True)
+
+
+def _named(results: Results, start: str) -> list[str]:
+    """The workloads whose names begin so: sizes are a part of them."""
+    return list(dict.fromkeys(row.workload for row in results.rows if row.workload.startswith(start)))
 
 
 def _growth(results: Results) -> Iterator[Verdict]:
     """The most pending tasks beside the fewest: within a fifth."""
     for what in FILLS:
         start = f"{GROWTH}{what}"
-        rows = [one for one in results.rows if one.workload.startswith(start) and one.contender == ON]
+        rows = [
+            one
+            for one in results.rows
+            if one.workload.startswith(start) and one.contender == ON and one.medians
+        ]
+        rows.sort(key=_pending)
         if len(rows) < 2:
             yield Verdict("T9", f"{what}: growth", 1.2, None, least=False)
             continue
         few, many = rows[0].medians, rows[-1].medians
+        label = rows[-1].workload.removeprefix(GROWTH)
         for name in [name for name in few if name.endswith("_us") and name in many]:
-            label = f"{rows[-1].workload.removeprefix(GROWTH)}: {name.removesuffix('_us')} × the fewest's"
-            yield Verdict("T9", label, 1.2, many[name] / few[name], least=False)
-        for name, label in (("snapshot_ms", "snapshot"), ("cli_ms", "command line")):
-            yield Verdict("T9", f"{what}: {label}", 100, many.get(name), least=False, unit="ms")
+            grown = many[name] / few[name]
+            yield Verdict(
+                "T9",
+                f"{label}: {name.removesuffix('_us')} × beside {_pending(rows[0]):,}",
+                1.2,
+                grown,
+                least=False,
+            )
+        for name, said in (("snapshot_ms", "snapshot"), ("cli_ms", "command line")):
+            yield Verdict("T9", f"{label}: {said}", 100, many.get(name), least=False, unit="ms")
+
+
+def _pending(row: Row) -> int:
+    return int(row.workload.split(", ")[2].removesuffix(" pending").replace(",", ""))
 
 
 def table(results: Results) -> Table:

@@ -19,4 +19,8 @@ class Workload:
     play: Play
     only: tuple[str, ...] = ()
     rounds: int | None = None
-    """How often, where once tells as much as often."""
+    """At most how often, where that tells as much as often."""
+    peers: int | None = None
+    """At most how often peers play, where no target is judged by ratios to theirs."""
+    cast: str = ""
+    """Workloads of one cast that follow each other play with the same processes."""

@@ -1,16 +1,23 @@
 """The workloads: what is measured, each a function that plays one round of one contender on the stage."""
 
+import resource
+import statistics
 import subprocess
 import sys
 import time
 
 from benchmarks.child import Child, Unanswered
 from benchmarks.growth import growths
-from benchmarks.harness import BATCH
+from benchmarks.harness import rss
 from benchmarks.meter import Figures, Requests, counters, round_trip_ms
-from benchmarks.roster import FLOOR, OURS, Entrant
+from benchmarks.roster import OURS, Entrant
 from benchmarks.stage import Sizes, Stage, check_count
 from benchmarks.workload import Play, Workload
+
+PARTS = 10
+"""In how many parts the tasks are added that one worker runs for a look at its memory."""
+LOOK = 0.1
+"""Seconds between two looks at it."""
 
 
 def workloads(sizes: Sizes) -> list[Workload]:
@@ -20,34 +27,58 @@ def workloads(sizes: Sizes) -> list[Workload]:
         Workload("enqueue, gathered", frozenset({"add_gathered"}), enqueue("add_gathered", 1)),
         Workload("enqueue, bulk", frozenset({"add_bulk"}), enqueue("add_bulk", 1)),
         *[
-            Workload(f"drain, concurrency {concurrency}", frozenset({"drain"}), drain(concurrency))
-            for concurrency in (1, 10, 100, 1000)
+            Workload(
+                f"drain, concurrency {concurrency}", frozenset({"drain"}), drain(concurrency), peers=peers
+            )
+            for concurrency, peers in ((1, 1), (10, None), (100, None), (1000, 1))
         ],
-        Workload("drain, 1 ms away, concurrency 100", frozenset({"drain"}), far),
-        Workload("I/O-bound, sleep 10 ms, concurrency 100", frozenset({"drain"}), drain(100, "sleep", 4), ()),
+        Workload("drain, 1 ms away, concurrency 100", frozenset({"drain"}), far, peers=1),
+        Workload(
+            "I/O-bound, sleep 10 ms, concurrency 100",
+            frozenset({"drain", "fill sleep"}),
+            drain(100, "sleep", 4),
+            peers=1,
+        ),
         Workload("results on, drain", frozenset({"fetch"}), drain(100, results=True)),
-        Workload("results on, fetch", frozenset({"fetch"}), fetch),
-        Workload("everything on, drain", frozenset({"fetch"}), drain(100, "depends", results=True)),
+        Workload("results on, fetch", frozenset({"fetch"}), fetch, peers=1),
+        Workload(
+            "everything on, drain",
+            frozenset({"fetch", "fill depends"}),
+            drain(100, "depends", results=True),
+        ),
         *[
-            Workload(f"processes, {count} workers", frozenset({"drain"}), processes(count), OURS)
+            Workload(
+                f"processes, {count} workers",
+                frozenset({"drain"}),
+                processes(count),
+                OURS,
+                cast="processes",
+            )
             for count in (1, 2, 4)
         ],
-        Workload("latency, idle worker", frozenset({"send", "work"}), latency),
-        Workload("lateness, idle worker", frozenset({"schedule", "work"}), lateness),
-        Workload("burst, all due at once", frozenset({"schedule", "work"}), burst),
-        Workload("cancel", frozenset({"fill_later", "cancel"}), change("cancel")),
-        Workload("replace", frozenset({"fill_later", "replace"}), change("replace")),
+        Workload("latency, idle worker", frozenset({"send", "work"}), latency, rounds=3, peers=2, cast="two"),
+        Workload(
+            "lateness, idle worker", frozenset({"schedule", "work"}), lateness, rounds=3, peers=1, cast="two"
+        ),
+        Workload(
+            "burst, all due at once", frozenset({"schedule", "work"}), burst, rounds=3, peers=1, cast="two"
+        ),
+        Workload("cancel", frozenset({"fill_later", "cancel"}), change("cancel"), peers=1),
+        Workload("replace", frozenset({"fill_later", "replace"}), change("replace"), peers=1),
         *growths(sizes.pending),
-        Workload("waiting, 1 worker", frozenset({"work"}), waiting(1), OURS[:1]),
-        Workload("waiting, 50 workers, a perpetual", frozenset({"work"}), waiting(50), OURS[:1]),
+        Workload("waiting, 1 worker", frozenset({"work"}), waiting(1), OURS[:1], 3, cast="growth"),
+        Workload(
+            "waiting, 50 workers, a perpetual", frozenset({"work"}), waiting(50), OURS[:1], 3, cast="growth"
+        ),
         Workload(
             f"waiting, {max(sizes.pending):,} scheduled",
             frozenset({"work", "fill_later"}),
             waiting(1, max(sizes.pending)),
             OURS[:1],
+            1,
         ),
-        Workload("memory, scheduled", frozenset({"fill_later"}), memory_scheduled),
-        Workload("memory, worker", frozenset({"drain"}), memory_worker, OURS),
+        Workload("memory, scheduled", frozenset({"fill_later"}), memory_scheduled, rounds=3, peers=1),
+        Workload(f"memory, worker, {sizes.run:,} tasks", frozenset({"drain"}), memory_worker, OURS[:1], 1),
         Workload("start", frozenset(), start, OURS[:1]),
     ]
 
@@ -58,7 +89,7 @@ def enqueue(do: str, fewer: int) -> Play:
     def play(stage: Stage, entrant: Entrant) -> Figures:
         child = stage.child(entrant)
         stage.fresh(child)
-        return stage.measured(child, do, rounded(stage.sizes.n // fewer))
+        return stage.measured(child, do, stage.count(entrant, stage.sizes.n // fewer))
 
     return play
 
@@ -75,10 +106,8 @@ def drain(concurrency: int, kind: str = "noop", fewer: int = 1, *, results: bool
 def drained(
     stage: Stage, child: Child, concurrency: int, kind: str, fewer: int, *, results: bool = False
 ) -> Figures:
-    """Fill, and drain. With the bare floor nothing sleeps and nothing depends: it has but one kind."""
-    if child.entrant.name == FLOOR and kind != "noop":
-        raise Unanswered("the floor has no-op tasks only")
-    n = rounded(stage.sizes.n // fewer)
+    """Fill, and drain."""
+    n = stage.count(child.entrant, stage.sizes.n // fewer, concurrency)
     stage.fresh(child, results=results)
     child.ask("fill", n=n, kind=kind, results=results)
     return stage.measured(child, "drain", n, kind=kind, concurrency=concurrency, results=results)
@@ -100,14 +129,14 @@ def fetch(stage: Stage, entrant: Entrant) -> Figures:
     """Get the results of what was run."""
     child = stage.child(entrant)
     drained(stage, child, 100, "noop", 1, results=True)
-    return stage.measured(child, "fetch", rounded(stage.sizes.n))
+    return stage.measured(child, "fetch", stage.count(entrant, stage.sizes.n, 100))
 
 
 def processes(count: int) -> Play:
-    """Several worker processes, each with its share, from the first start of all to the last end of all."""
+    """Several worker processes, each with its share of 2 n tasks, from the first start of all to the last end of all."""
 
     def play(stage: Stage, entrant: Entrant) -> Figures:
-        share = rounded(stage.sizes.n // count)
+        share = stage.count(entrant, 2 * stage.sizes.n // count)
         children = [stage.child(entrant, number) for number in range(count)]
         stage.fresh(*children)
         children[0].ask("fill", n=share * count)
@@ -118,7 +147,8 @@ def processes(count: int) -> Play:
             check_count(child, reading, share)
         seconds = max(r["last"] for r in readings) - min(r["first"] for r in readings)
         cpu = sum(reading["cpu"] for reading in readings)
-        return {"rate": share * count / seconds, "cpu_us": 1e6 * cpu / (share * count)}
+        n = share * count
+        return {"n": n, "rate": n / seconds, "cpu_us": 1e6 * cpu / n}
 
     return play
 
@@ -131,8 +161,8 @@ def latency(stage: Stage, entrant: Entrant) -> Figures:
     sender.ask("send", n=stage.sizes.stamps, spacing=0.005)
     with stage.redis as redis:
         trip = round_trip_ms(redis)
-    time.sleep(0.2)
-    return spread(worker.ask("stop")["late"], stage.sizes.stamps) | {"trip_ms": trip}
+    ran = worker.ask("stop", n=stage.sizes.stamps, at=time.time() + stage.sizes.patience)
+    return spread(ran["late"], stage.sizes.stamps) | {"trip_ms": trip}
 
 
 def lateness(stage: Stage, entrant: Entrant) -> Figures:
@@ -142,7 +172,7 @@ def lateness(stage: Stage, entrant: Entrant) -> Figures:
 
 def burst(stage: Stage, entrant: Entrant) -> Figures:
     """How long after one common due instant the last of many tasks begins."""
-    return scheduled(stage, entrant, stage.sizes.burst, 0.0)
+    return scheduled(stage, entrant, stage.count(entrant, stage.sizes.burst), 0.0)
 
 
 def scheduled(stage: Stage, entrant: Entrant, n: int, spacing: float) -> Figures:
@@ -150,12 +180,13 @@ def scheduled(stage: Stage, entrant: Entrant, n: int, spacing: float) -> Figures
     worker, sender = stage.child(entrant), stage.child(entrant, 1)
     stage.fresh(worker, sender)
     worker.ask("work", concurrency=100)
-    ahead = stage.sizes.ahead + (n / 2_000 if entrant.peer else n / 20_000)
-    at = time.time() + ahead
+    each = 1 / 200 if entrant.slow else 1 / 2_000 if entrant.peer else 1 / 20_000
+    at = time.time() + stage.sizes.ahead + n * each
     sender.ask("schedule", n=n, at=at, spacing=spacing)
-    slack = n / 1_000 if entrant.peer else n / 10_000
-    time.sleep(max(0.0, at + n * spacing + stage.sizes.patience + slack - time.time()))
-    return spread(worker.ask("stop")["late"], n)
+    last = at + n * spacing
+    time.sleep(max(0.0, last - time.time()))
+    ran = worker.ask("stop", n=n, at=last + stage.sizes.patience + 2 * n * each)
+    return spread(ran["late"], n)
 
 
 def spread(late: list[float], n: int) -> Figures:
@@ -164,6 +195,7 @@ def spread(late: list[float], n: int) -> Figures:
         raise Unanswered("none of the tasks began while they were waited for")
     ordered = sorted(late)
     return {
+        "n": n,
         "p50_ms": 1e3 * ordered[len(ordered) // 2],
         "p99_ms": 1e3 * ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
         "last_ms": 1e3 * ordered[-1],
@@ -176,7 +208,7 @@ def change(do: str) -> Play:
     """Cancel, or replace, scheduled tasks one by one."""
 
     def play(stage: Stage, entrant: Entrant) -> Figures:
-        child, n = stage.child(entrant), rounded(stage.sizes.n // 10)
+        child, n = stage.child(entrant), stage.count(entrant, stage.sizes.n // (100 if entrant.peer else 10))
         stage.fresh(child)
         child.ask("fill_later", n=n)
         return stage.measured(child, do, n)
@@ -188,7 +220,7 @@ def waiting(workers: int, pending: int = 0) -> Play:
     """What workers that have nothing to do cost; several of them stand in one process, and are given a perpetual."""
 
     def play(stage: Stage, entrant: Entrant) -> Figures:
-        child, seconds = stage.child(entrant), stage.sizes.seconds
+        child, seconds = stage.child(entrant, 1), stage.sizes.seconds
         stage.fresh(child)
         if pending:
             child.ask("fill_later", n=pending)
@@ -214,18 +246,38 @@ def memory_scheduled(stage: Stage, entrant: Entrant) -> Figures:
     """The server's memory for a scheduled task; that for a ready one is told by the enqueue workloads."""
     child = stage.child(entrant)
     stage.fresh(child)
-    return stage.measured(child, "fill_later", rounded(stage.sizes.n))
+    return stage.measured(child, "fill_later", stage.count(entrant, stage.sizes.n))
 
 
 def memory_worker(stage: Stage, entrant: Entrant) -> Figures:
-    """A worker's memory after each of several drains: how much more after the last than after the second."""
-    child, sizes = stage.child(entrant, 1), list[float]()
-    for _ in range(6):
-        stage.fresh(child)
-        child.ask("fill", n=rounded(stage.sizes.n))
-        child.ask("drain", n=rounded(stage.sizes.n), concurrency=100)
-        sizes.append(child.ask("usage")["rss"])
-    return {"rss_mb": sizes[-1] / 1e6, "rss_growth_percent": 100 * (sizes[-1] / sizes[1] - 1)}
+    """The memory of one worker while it runs very many tasks that another process adds.
+
+    `rss_growth_percent` is how much more it has in the last tenth of the time than in the second, when it has warmed up.
+    """
+    worker, filler = stage.child(entrant, 1), stage.child(entrant, 2)
+    part = stage.count(entrant, stage.sizes.run // PARTS)
+    stage.fresh(worker, filler)
+    filler.ask("fill", n=part)
+    worker.send("drain", n=part * PARTS, concurrency=100)
+    seen = [rss(worker.process.pid)]
+    for _ in range(PARTS - 1):
+        filler.send("fill", n=part)
+        while not filler.answered(LOOK):
+            seen.append(rss(worker.process.pid))
+        filler.receive()
+    while not worker.answered(LOOK):
+        seen.append(rss(worker.process.pid))
+    reading = worker.receive()
+    check_count(worker, reading, part * PARTS)
+    seen.append(reading["rss"])
+    tenth = max(1, len(seen) // 10)
+    warm, last = (statistics.median(some) for some in (seen[tenth : 2 * tenth], seen[-tenth:]))
+    return {
+        "n": part * PARTS,
+        "rate": part * PARTS / reading["seconds"],
+        "rss_mb": last / 1e6,
+        "rss_growth_percent": 100 * (last / warm - 1),
+    }
 
 
 COLD = """
@@ -241,8 +293,11 @@ asyncio.run(main())
 
 
 def start(stage: Stage, entrant: Entrant) -> Figures:
-    """Importing all of the surface that a worker needs, the command line's help, and a first task from nothing."""
-    everything = "import time; t = time.perf_counter(); import shadows; {}; print(time.perf_counter() - t)"
+    """Importing all of the surface that a worker needs, the command line's help, and a first task from nothing.
+
+    In processor time, which other work on the machine does not lengthen; of the first task the time that passes, too.
+    """
+    everything = "import time; t = time.process_time(); import shadows; {}; print(time.process_time() - t)"
     said = [
         float(
             subprocess.run(
@@ -251,19 +306,20 @@ def start(stage: Stage, entrant: Entrant) -> Figures:
         )
         for code in ("pass", "shadows.Shadow, shadows.Worker")
     ]
-    taken: list[float] = []
-    for words in (["-m", "shadows", "--help"], ["-c", COLD]):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, *words], capture_output=True, check=True)
-        taken.append(time.perf_counter() - begun)
+    _, of_help = taken("-m", "shadows", "--help")
+    passed, of_task = taken("-c", COLD)
     return {
         "import_ms": 1e3 * said[0],
         "import_used_ms": 1e3 * said[1],
-        "help_ms": 1e3 * taken[0],
-        "cold_ms": 1e3 * taken[1],
+        "help_ms": 1e3 * of_help,
+        "cold_cpu_ms": 1e3 * of_task,
+        "cold_ms": 1e3 * passed,
     }
 
 
-def rounded(n: int) -> int:
-    """A multiple of the batch, one at least."""
-    return max(BATCH, n // BATCH * BATCH)
+def taken(*words: str) -> tuple[float, float]:
+    """The seconds that an interpreter with these arguments takes, and of processor time."""
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *words], capture_output=True, check=True)
+    passed, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return passed, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

@@ -52,7 +52,7 @@ serve(
     Contender(
         "floor",
         f"redis-py {version('redis')}",
-        "no framework: no limits, retries, results, metrics or lease; gathered adds without a batcher",
+        "gathered adds without a batcher",
         {
             "reset": reset,
             "add_one": add_one,
@@ -61,5 +61,7 @@ serve(
             "fill": add_bulk,
             "drain": drain,
         },
+        less="no framework: no retries, results, limits, metrics, lease",
+        kinds=("noop",),
     )
 )

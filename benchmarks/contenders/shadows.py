@@ -129,6 +129,7 @@ class Subject:
             await worker.run_forever()
 
     async def stop(self, order: Order) -> Reading:
+        await tally.stamped(order)
         for task in self.working:
             task.cancel()
         await asyncio.gather(*self.working, return_exceptions=True)
@@ -235,5 +236,6 @@ serve(
         version("shadow-task"),
         "results, records and events off (execution_ttl=0)" if OFF else "its defaults",
         does,
+        kinds=tuple(KINDS),
     )
 )

@@ -18,8 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness import SLEEP, Order, Reading, rss, server_url
-from benchmarks.peers.working import LOOK
+from benchmarks.harness import LOOK, SLEEP, Order, Reading, rss, server_url
 
 WORKER = sys.argv[2:3] == ["worker"]
 """Whether this process is to be a worker."""
@@ -183,12 +182,8 @@ class Apart:
         self.wait(READY, 1.0)
 
     def stop(self, order: Order) -> Reading:
-        """End it, and tell how late its tasks began."""
+        """End it when all began, or it is time, and tell how late its tasks began."""
+        while slate.cells[LATE] < order.n and time.time() < order.at:
+            time.sleep(LOOK)
         self.end()
         return {"late": slate.late()}
-
-
-def only(kind: str, framework: str) -> None:
-    """Raises where a framework without dependencies is asked for a task that has some."""
-    if kind not in KINDS:
-        raise NotImplementedError(f"{framework} injects no dependencies")

@@ -17,7 +17,7 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
 from benchmarks.harness import PAYLOAD, Contender, Order, serve, server_url
-from benchmarks.peers.apart import KINDS, WORKER, Apart, only, orphaned, slate
+from benchmarks.peers.apart import KINDS, WORKER, Apart, orphaned, slate
 from benchmarks.peers.working import roomy
 
 KEPT_MS = 900_000
@@ -63,7 +63,6 @@ class Subject:
             self.does["noop"].send(PAYLOAD)
 
     def fill(self, order: Order) -> None:
-        only(order.kind, "dramatiq")
         self.messages = [self.does[order.kind].send(PAYLOAD) for _ in range(order.n)]
 
     def send(self, order: Order) -> None:
@@ -105,8 +104,8 @@ serve(
     Contender(
         "dramatiq",
         version("dramatiq"),
-        "threads; acknowledges; a dead worker's tasks wait a minute, and for a maintenance that comes by chance; no keys, no "
-        "cancelling; 2000 connections",
+        "threads; a dead worker's tasks wait a minute, and for a maintenance that comes by chance; 2000 connections",
         {operation.__name__: operation for operation in OPERATIONS},
+        less="no idempotency, no cancelling",
     )
 )

@@ -13,12 +13,13 @@ from typing import Any
 from huey import RedisHuey
 
 from benchmarks.harness import PAYLOAD, Contender, Order, serve, server_url
-from benchmarks.peers.apart import KINDS, WORKER, Apart, only, orphaned, slate
+from benchmarks.peers.apart import KINDS, WORKER, Apart, orphaned, slate
+from benchmarks.peers.working import roomy
 
 
 def queue(*, results: bool) -> tuple[Any, dict[str, Any]]:
     """The queue, and its tasks by name. What a task returns is kept though it is nothing, where results are."""
-    huey: Any = RedisHuey("bench", url=server_url(), results=results, store_none=results)
+    huey: Any = RedisHuey("bench", url=roomy(server_url()), results=results, store_none=results)
     return huey, {name: huey.task(name=name)(function) for name, function in KINDS.items()}
 
 
@@ -46,7 +47,6 @@ class Subject:
             self.does["noop"](PAYLOAD)
 
     def fill(self, order: Order) -> None:
-        only(order.kind, "huey")
         self.kept = [self.does[order.kind](PAYLOAD) for _ in range(order.n)]
 
     def send(self, order: Order) -> None:
@@ -93,8 +93,9 @@ serve(
     Contender(
         "huey",
         version("huey"),
-        "threads; no acknowledgement: what a worker holds is lost with it; cancelling marks a task, that stays until it is "
-        "due; scheduled tasks pass through the queue, and are looked at once a second; no results unless asked for",
+        "threads; cancelling marks a task, that stays until it is due; scheduled tasks pass through the queue, and are looked "
+        "at once a second; no results unless asked for; 2000 connections",
         {operation.__name__: operation for operation in OPERATIONS},
+        less="no acknowledgement (what a worker holds is lost with it), no idempotency",
     )
 )

@@ -153,8 +153,9 @@ serve(
     Contender(
         "pydocket",
         version("pydocket"),
-        "leases of 5 min, keys, retries as ours; execution_ttl=0 unless results are asked for; looks for due tasks "
+        "leases of 5 min; execution_ttl=0 unless results are asked for; looks for due tasks "
         "every 1 ms (default 250 ms); 2000 connections",
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
+        kinds=tuple(KINDS),
     )
 )

@@ -16,7 +16,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 
 from benchmarks.harness import BATCH, PAYLOAD, Contender, Order, serve, server_url
-from benchmarks.peers.apart import WORKER, Apart, only, orphaned, slate
+from benchmarks.peers.apart import WORKER, Apart, orphaned, slate
 
 TASKS = "benchmarks.peers.apart"
 KEPT = 900
@@ -65,7 +65,6 @@ class Subject:
             )
 
     def fill(self, order: Order) -> None:
-        only(order.kind, "RQ")
         self.add(order.n, order.kind)
 
     def send(self, order: Order) -> None:
@@ -129,9 +128,9 @@ serve(
     Contender(
         "RQ",
         version("rq"),
-        "one task at a time a process, without a fork for each (SimpleWorker); a dead worker's jobs fail after their "
-        "heartbeat's timeout, and run again only where retries are asked for; keys; due times in whole seconds, looked at "
+        "one task at a time a process, without a fork for each (SimpleWorker); due times in whole seconds, looked at "
         "once a second by a process of its own; result_ttl=0 unless results are asked for",
         {operation.__name__: operation for operation in OPERATIONS},
+        less="a dead worker's jobs fail, and run again only where retries are asked for",
     )
 )

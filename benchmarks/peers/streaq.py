@@ -90,8 +90,6 @@ class Subject:
             await self.client.enqueue_many([self.does["noop"].enqueue(PAYLOAD) for _ in range(BATCH)])
 
     async def fill(self, order: Order) -> None:
-        if order.kind not in self.does:
-            raise NotImplementedError("streaq injects no dependencies")
         self.tasks = [self.does[order.kind].enqueue(PAYLOAD) for _ in range(order.n)]
         for i in range(0, order.n, BATCH):
             await self.client.enqueue_many(self.tasks[i : i + BATCH])
@@ -152,8 +150,9 @@ serve(
     Contender(
         "streaq",
         version("streaq"),
-        "leases of 60 s; keys; no replacing; its dependencies are of a task on other tasks; ttl=0 unless results are asked for, "
+        "leases of 60 s; its dependencies are of a task on other tasks; ttl=0 unless results are asked for, "
         "silent tasks, prefetch of 100 at least",
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
+        less="no replacing",
     )
 )

@@ -127,14 +127,16 @@ OPERATIONS = (
     subject.send,
     subject.fetch,
 )
-NOTE = "no keys, no lease renewal, no cancelling; scheduling is a process of its own; no results unless asked for; prefetch of 1000, 2000 connections"
+NOTE = "scheduling is a process of its own; no results unless asked for; prefetch of 1000, 2000 connections"
 serve(
     Contender(
         "taskiq, list" if LIST else "taskiq, streams",
         f"{version('taskiq')} (taskiq-redis {version('taskiq-redis')})",
-        f"no acknowledgement: what a worker holds is lost with it; {NOTE}"
-        if LIST
-        else f"acknowledges; what a dead worker held comes back after 10 min; {NOTE}",
+        NOTE,
         {operation.__name__: operation for operation in OPERATIONS} | {"stop": background.stop},
+        less="no acknowledgement (what a worker holds is lost with it), no idempotency, no cancelling"
+        if LIST
+        else "no idempotency, no lease renewal (after 10 min a running task begins elsewhere, too), no cancelling",
+        kinds=("noop", "sleep", "depends"),
     )
 )

@@ -5,10 +5,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from benchmarks.harness import Order, Reading, Tally
-
-LOOK = 0.005
-"""Seconds between two looks at whether all tasks ran: outside of what is timed, and rare enough to cost nothing."""
+from benchmarks.harness import LOOK, Order, Reading, Tally
 
 
 def roomy(url: str) -> str:
@@ -32,7 +29,8 @@ class Background:
             self.working.result()
 
     async def stop(self, order: Order) -> Reading:
-        """End it, and tell how late its tasks began."""
+        """End it when all began, or it is time, and tell how late its tasks began."""
+        await self.tally.stamped(order)
         if self.working is not None:
             await ended(self.working)
             self.working = None

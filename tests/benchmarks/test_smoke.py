@@ -6,18 +6,18 @@ from pathlib import Path
 from benchmarks.report import markdown
 from benchmarks.roster import FLOOR, OURS, roster
 from benchmarks.stage import Sizes, Stage
-from benchmarks.suite import Results, Row, compare, play
+from benchmarks.suite import Limits, Results, Row, compare, play
 from benchmarks.tables import sections
 from benchmarks.targets import verdicts
 from benchmarks.workloads import workloads
 
-SMALL = Sizes(n=100, pending=(100, 200), burst=100, stamps=5, seconds=0.2, ahead=0.5, patience=1.0)
+SMALL = Sizes(n=100, pending=(100, 200), burst=100, stamps=5, seconds=0.2, ahead=0.5, patience=1.0, run=1_000)
 
 
 def test_every_workload_gives_finite_figures_that_can_be_kept_and_shown(url: str, tmp_path: Path) -> None:
     entrants = [roster()[name] for name in (FLOOR, *OURS)]
     with Stage(url, SMALL) as stage:
-        results = play(stage, workloads(SMALL), entrants, rounds=1)
+        results = play(stage, workloads(SMALL), entrants, Limits(1))
         with stage.redis as redis:
             redis.flushdb()
     assert {row.workload for row in results.rows} == {each.name for each in workloads(SMALL)}
