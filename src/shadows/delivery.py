@@ -156,11 +156,14 @@ class Delivery:
                 executions.append(self._struck(ready))
                 continue
             error = reply.exception()
-            if isinstance(error, Unreplicated):
-                error = await self._unreplicated(ready, error)
-                executions.append(error.execution)
-            elif error is None:
-                executions.append(await self._accepted(ready, reply.result()))
+            try:
+                if isinstance(error, Unreplicated):
+                    raise await self._unreplicated(ready, error)
+                if error is None:
+                    executions.append(await self._accepted(ready, reply.result()))
+            except NotReplicated as lacking:
+                error = lacking
+                executions.append(lacking.execution)
             if error is not None:
                 errors.append(error)
             if telling is not None:
@@ -175,12 +178,25 @@ class Delivery:
         return NotReplicated(execution, self._durable, lacking.reached)
 
     async def _accepted(self, ready: Prepared, answer: Answer) -> Execution[Any]:
-        if answer is Answer.EXISTS:
-            standing = Execution[Any](
-                self._source, ready.item.key, ready.plan.name, disposition=Disposition.ALREADY_SCHEDULED
-            )
-            return await standing.sync()
-        return self._scheduled(ready)
+        if answer is Answer.ACCEPTED:
+            return self._scheduled(ready)
+        found = await self._source.find(ready.item.key)
+        if found.lost:
+            if await self._reclaim(ready) is Answer.ACCEPTED:
+                return self._scheduled(ready)
+            found = await self._source.find(ready.item.key)
+        standing = Execution[Any](
+            self._source, ready.item.key, ready.plan.name, disposition=Disposition.ALREADY_SCHEDULED
+        )
+        standing.update(found)
+        return standing
+
+    async def _reclaim(self, ready: Prepared) -> Answer:
+        """Take the place of what was removed by hand: else its key would stay taken, and nothing run."""
+        try:
+            return await self._open().post(ready.item._replace(mode=Mode.RECLAIM))
+        except Unreplicated as lacking:
+            raise NotReplicated(self._scheduled(ready), self._durable, lacking.reached) from None
 
     def _scheduled(self, ready: Prepared) -> Execution[Any]:
         later = ready.item.instant_ms and ready.due_us > self._clock.now_us()

@@ -258,18 +258,38 @@ class Rate:
 
 
 def tidy(ground: Ground, behind: str) -> list[str]:
-    """Forget windows that are over, and hand out permits that are free."""
+    """Forget windows that are over, hand out permits that are free, and mend what lost its place."""
     over = sorted((instant, window) for window, instant in ground.windows.items() if instant <= ground.now)
     for _, window in over:
         _forget(ground, window)
     for name in sorted({name for name, _, _ in ground.waiting if name > behind}):
-        use = sum(f"p/{name}" in claims for claims in ground.held.values())
         noted, most = ground.in_use.get(name, (0, 1))
+        holders = [entry for entry, claims in ground.held.items() if f"p/{name}" in claims]
+        use = len(holders)
+        if use >= most:
+            for entry in holders:
+                if ground.good(entry.queue) and entry not in ground.streams[entry.queue]:
+                    del ground.held[entry]
+                    use -= 1
         while use < most and ground.hand(name):
             use += 1
         if use != noted:
             ground.set_use(name, use, most)
+    _mend(ground)
     return ["OK", ""]
+
+
+def _mend(ground: Ground) -> None:
+    """What has a mark and no place is due now, where there are more marks than places."""
+    entries = [entry for queue in ground.streams.values() for entry in queue if not entry.deleted]
+    if ground.broken or len(ground.live) <= len(ground.due) + len(ground.waiting) + len(entries):
+        return
+    for key, mark in list(ground.live.items()):
+        if not ground.stands(key):
+            if isinstance(mark, Entry):
+                ground.unhold(mark)
+            ground.due.setdefault(key, ground.now)
+            ground.live[key] = DUE
 
 
 def _forget(ground: Ground, window: str) -> None:

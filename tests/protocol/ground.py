@@ -151,6 +151,26 @@ class Ground:
         self.vacate(key)
         return True
 
+    def stands(self, key: str) -> bool:
+        """Whether anything stands behind the key's mark."""
+        mark = self.live[key]
+        if isinstance(mark, Entry):
+            return mark in self.streams[mark.queue] or not self.good(mark.queue)
+        if mark == DUE:
+            return key in self.due
+        _, order, name = mark.split("/", 2)
+        return (name, order, key) in self.waiting
+
+    def release(self, key: str) -> bool:
+        """Free a key with nothing behind its mark."""
+        mark = self.live[key]
+        self.parked.pop(key, None)
+        self.due.pop(key, None)
+        if isinstance(mark, Entry):
+            self.unhold(mark)
+        self.vacate(key)
+        return True
+
     def vacate(self, key: str) -> None:
         """Nothing stands under the key any more."""
         self.live.pop(key, None)

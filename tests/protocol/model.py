@@ -100,7 +100,8 @@ class Model(Ground):
     def _accept(self, mode: str, key: str, queue: str, instant: int | str, call: str) -> str:
         if isinstance(instant, str):
             return "B"
-        if mode == "add" and (key in self.live or self.reserved(key)):
+        lost = key in self.live and mode != "add" and not self.stands(key)
+        if mode != "replace" and ((key in self.live and not lost) or self.reserved(key)):
             return "E"
         if not self.good(queue):
             return "B"
@@ -109,7 +110,7 @@ class Model(Ground):
             beside = not (isinstance(mark, Entry) and mark.queue == queue)
             if beside and sum(not entry.deleted for entry in self.streams[queue]) >= self._longest:
                 return "F"
-        if key in self.live and not self.retire(key):
+        if key in self.live and not (self.release if lost else self.retire)(key):
             return "B"
         if instant > self.now:
             if self._nearest is None:
@@ -126,6 +127,7 @@ class Model(Ground):
         mark = self.live.get(key)
         if mark is None:
             return ["NONE"]
+        lost = not self.stands(key)
         if isinstance(mark, Entry):
             if not self.good(mark.queue):
                 return ["BAD"]
@@ -135,7 +137,7 @@ class Model(Ground):
             queue, blob = mark.queue, mark.text
         else:
             queue, _, blob = self.parked.get(key, "").partition("/")
-        self.retire(key)
+        (self.release if lost else self.retire)(key)
         if self.unique:
             self.windows.pop(f"u/{key}", None)
         self.finish(limits, key, "cancelled", queue, "", blob)
@@ -146,10 +148,14 @@ class Model(Ground):
         mark = self.live.get(key)
         if mark is None:
             return ["ENDED", self.ended[key][0]] if key in self.ended else ["NONE"]
+        told = self._found(key, mark)
+        return told if self.stands(key) else ["LOST", *told]
+
+    def _found(self, key: str, mark: Entry | str) -> list[str]:
         if not isinstance(mark, Entry):
             queue, _, blob = self.parked.get(key, "").partition("/")
             return (
-                ["SCHEDULED", queue, f"{self.due[key]:.0f}", blob]
+                ["SCHEDULED", queue, f"{self.due.get(key, 0):.0f}", blob]
                 if mark == DUE
                 else ["WAITING", queue, blob]
             )

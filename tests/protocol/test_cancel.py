@@ -53,13 +53,6 @@ def test_what_stands_in_a_broken_queue_is_left_alone(bench: Bench) -> None:
     assert bench.ask("HLEN", "live") == 1
 
 
-def test_what_somebody_else_wrote_into_live_is_left_alone(bench: Bench) -> None:
-    bench.ask("HSET", "live", "a", "nonsense")
-    assert bench.cancel("a") is Cancelled.BAD
-    assert bench.ask("HGET", "live", "a") == "nonsense"
-    assert not bench.ask("EXISTS", "ended")
-
-
 def test_what_was_lost_can_be_cancelled(bench: Bench) -> None:
     bench.add("a", at=bench.instant + 10)
     bench.ask("HDEL", "parked", "a")

@@ -59,12 +59,12 @@ def test_what_was_lost_is_told_as_far_as_it_is_known(bench: Bench) -> None:
     bench.ask("HDEL", "parked", "a")
     assert seen(bench, "a") == Found(Stand.SCHEDULED, "", bench.instant + 10, b"")
     bench.ask("ZREM", "due", "a")
-    assert seen(bench, "a") == Found(Stand.SCHEDULED, "", 0, b"")
+    assert seen(bench, "a") == Found(Stand.SCHEDULED, "", 0, b"", lost=True)
     bench.add("b", "c")
     bench.take(most=1)
     bench.wire.one("XTRIM", bench.key("ready:default"), "MAXLEN", 0)
     assert seen(bench, "b") == Found(Stand.RUNNING, "default", blob=b"", worker="w")
-    assert seen(bench, "c") == Found(Stand.QUEUED, "default", blob=b"")
+    assert seen(bench, "c") == Found(Stand.QUEUED, "default", blob=b"", lost=True)
 
 
 def test_a_broken_queue_or_a_lost_group_is_no_error(bench: Bench) -> None:

@@ -64,12 +64,6 @@ def test_what_runs_and_is_replaced_has_nothing_more_to_say(bench: Bench) -> None
     assert entries(bench) == []
 
 
-def test_what_somebody_else_wrote_into_live_is_not_replaced(bench: Bench) -> None:
-    bench.ask("HSET", "live", "a", "nonsense")
-    assert bench.schedule(replacing("a")) == [BAD]
-    assert bench.ask("HGET", "live", "a") == "nonsense"
-
-
 def test_additions_and_replacements_of_one_batch_are_told_apart(bench: Bench) -> None:
     bench.add("a", "b")
     items = [Item("a", "default", 0, b"x"), replacing("b"), replacing("c"), Item("c", "default", 0, b"x")]

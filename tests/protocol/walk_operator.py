@@ -46,13 +46,14 @@ def clear(walk: Walk) -> None:
     most = walk.dice.choice([1, 2, 200])
     order: list[str] = walk.bench.ask("SMEMBERS", "queues")
     arguments = ("", *walk.limits.arguments(), most)
-    answer = _clear(walk.model, walk.limits, order, most)
+    marked: list[str] = walk.bench.ask("HKEYS", "live")
+    answer = _clear(walk.model, walk.limits, order, marked, most)
     walk.call("clear", *arguments, wanted=answer)
     if answer[2] == 0:
-        walk.quietly("clear", *arguments, wanted=_clear(walk.model, walk.limits, order, most))
+        walk.quietly("clear", *arguments, wanted=_clear(walk.model, walk.limits, order, [], most))
 
 
-def _clear(model: Model, limits: Limits, order: list[str], most: int) -> list[object]:
+def _clear(model: Model, limits: Limits, order: list[str], marked: list[str], most: int) -> list[object]:
     entries = [entry for queue in order if model.good(queue) for entry in model.streams[queue]]
     idle = not any(expiry > model.now for expiry in model.leases.values()) and not any(
         entry.owner for entry in entries
@@ -72,17 +73,28 @@ def _clear(model: Model, limits: Limits, order: list[str], most: int) -> list[ob
         if not isinstance(model.live.get(key), Entry):  # else another life has the key
             _end(model, kept, key, queue, blob)
             removed += 1
-    left = len(ready) + len(scheduled) == most
+    seen = len(ready) + len(scheduled)
+    running = sum(bool(entry.owner) for entry in entries)
+    strays = [key for key in marked if key in model.live and not model.stands(key)][: most - seen]
+    for key in strays if len(model.live) > running else ():
+        queue, _, blob = model.parked.get(key, "").partition("/")
+        model.release(key)
+        _end(model, kept, key, queue, blob)
+        removed, seen = removed + 1, seen + 1
+    left = seen == most
     if idle and not left:
-        for books in (model.ended, model.producers, model.windows, model.controls):
+        for books in (
+            model.ended, model.producers, model.windows, model.controls, model.in_use, model.counters, model.held,
+            model.passed, model.progress,
+        ):  # fmt: skip
             books.clear()
     else:
-        model.sweep(limits, 2 * (len(ready) + len(scheduled)) + 10)
+        model.sweep(limits, 2 * seen + 10)
     return ["OK", removed, int(left)]
 
 
 def _end(model: Model, limits: Limits, key: str, queue: str, blob: str) -> None:
-    model.live.pop(key, None)
+    model.vacate(key)
     if model.unique:
         model.windows.pop(f"u/{key}", None)
     model.finish(limits, key, "cancelled", queue, "", blob)

@@ -176,7 +176,7 @@ class Walk:
     def wish(self) -> Wish:
         instant = self.model.now + self.dice.choice([-1, 0, 1, self.dice.randrange(2000)])
         return (
-            self.dice.choice(["add", "add", "replace"]),
+            self.dice.choice(["add", "add", "replace", "replace", "reclaim"]),
             self.dice.choice(KEYS),
             self.dice.choice([*self.model.streams] * 4 + ["nowhere"]),
             "soon" if self.maybe(0.05) else self.dice.choice([0, instant]),

@@ -1,11 +1,14 @@
 """One execution, seen from outside: the typed faces of `find.lua` and `cancel.lua`."""
 
 import enum
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .connection import Link
 from .cycle import Limits
+from .instants import milliseconds
 from .scripts import load
 from .store import Store
 
@@ -39,6 +42,8 @@ class Found:
     """The entry that stands for it, while it is in its queue or runs."""
     progress: str = ""
     """How far it has come, in its worker's words."""
+    lost: bool = False
+    """Nothing stands there any more: somebody removed it by hand, and what is told is what was noted of it."""
 
 
 class Cancelled(enum.Enum):
@@ -53,27 +58,47 @@ class Cancelled(enum.Enum):
 async def find(store: Store, link: Link, key: str) -> Found:
     """Where an execution stands, in one look."""
     status, *rest = await store.call(link, load("find"), b"", key)
+    if status == b"LOST":
+        return replace(_found(*rest), lost=True)
+    return _found(status, *rest)
+
+
+def _found(status: bytes, *rest: Any) -> Found:
     stand = Stand(status.decode())
     match stand, rest:
         case Stand.ENDED, [record]:
-            state, instant, queue, length, tail = record.split(b"/", 4)
-            size = int(length)
-            return Found(
-                stand, queue.decode(), int(instant), blob=tail[size:], state=state.decode(), info=tail[:size]
-            )
+            return _ended(record)
         case Stand.SCHEDULED, [queue, instant, blob]:
-            return Found(stand, queue.decode(), int(float(instant)), blob)
+            return Found(stand, _text(queue), milliseconds(instant), blob)
         case Stand.RUNNING, [queue, token, blob, worker, progress]:
             return Found(
-                stand, queue.decode(), blob=blob, worker=worker.decode(), token=token.decode(),
-                progress=progress.decode(errors="replace"),
+                stand, _text(queue), blob=blob, worker=_text(worker), token=_text(token), progress=_text(progress)
             )  # fmt: skip
         case Stand.QUEUED, [queue, token, blob]:
-            return Found(stand, queue.decode(), blob=blob, token=token.decode())
+            return Found(stand, _text(queue), blob=blob, token=_text(token))
         case Stand.NONE, _:
             return Found(stand)
         case _:
-            return Found(stand, rest[0].decode(), blob=rest[-1])
+            return Found(stand, _text(rest[0]), blob=rest[-1])
+
+
+def _ended(record: bytes) -> Found:
+    """What is kept of an end; nothing, as if its time were over, where that cannot be read."""
+    found = _RECORD.fullmatch(record)
+    if found is None:
+        return Found(Stand.NONE)
+    state, instant, queue, length, tail = found.groups()
+    size = int(length)
+    return Found(
+        Stand.ENDED, _text(queue), int(instant), blob=tail[size:], state=state.decode(), info=tail[:size]
+    )
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+_RECORD = re.compile(rb"(completed|failed|cancelled|expired)/(\d{1,18})/([^/]*)/(\d{1,18})/(.*)", re.DOTALL)
 
 
 async def cancel(store: Store, link: Link, key: str, limits: Limits, *, stamp: bytes = b"") -> Cancelled:

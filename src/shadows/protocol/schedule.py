@@ -23,6 +23,8 @@ class Mode(enum.StrEnum):
 
     ADD = "add"
     REPLACE = "replace"
+    RECLAIM = "reclaim"
+    """It stays taken, unless nothing stands there any more: see `Found.lost`."""
 
 
 class Answer(enum.Enum):
@@ -85,7 +87,7 @@ async def schedule(
         PRODUCER_MEMORY_MS if remember else b"",
         b"" if longest is None else longest,
     )
-    if any(item.mode is Mode.REPLACE for item in items):
+    if any(item.mode is not Mode.ADD for item in items):
         reply = await store.call(link, _REPLACE, *head, *_each(items))
     else:
         reply = await store.call(link, _ADD, *head, *_runs(items))

@@ -76,7 +76,7 @@ class Automatic:
         if found.stand is Stand.ENDED and found.state in _MEANT:
             self._ended.add(name)  # its record goes after a while
             return False
-        if found.stand not in (Stand.NONE, Stand.ENDED):
+        if found.stand not in (Stand.NONE, Stand.ENDED) and not found.lost:
             self._ended.discard(name)
             return False
         return name not in self._ended

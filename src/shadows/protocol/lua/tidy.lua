@@ -1,13 +1,16 @@
 -- What a living worker does for the shadow at every heartbeat: says what it is, forgets windows that are over and dead
--- letters of more than 30 days ago, hands out permits that are free. One request, as waiting workers send it too.
--- keys: queues due parked live permits held waiting windows producers dead dead:at
--- with: time streams facts events whole permits rates words
+-- letters of more than 30 days ago, hands out permits that are free, mends what lost its place. One request, as waiting
+-- workers send it too.
+-- keys: meta queues due parked live permits held waiting windows producers dead dead:at
+-- with: time streams facts events stands whole permits rates words
 -- KEYS: the streams of all queues
 -- checks: keys
 -- ARGV: instant, worker, the name of a limit to go on behind ('' = from the beginning), what it says of itself ('' = nothing)
 -- Reply: OK, the name to go on behind ('' = all were looked at) | QUEUES
 -- Keeps: nobody waits for a permit that nobody holds, also where something was removed by hand: where somebody waits
---        those who hold are counted, unless they are more than 2,000.
+--        those who hold are counted, unless they are more than 2,000, and of those who seem to hold all of one whether
+--        they are there. Where there are more marks than places, those with nothing behind them are looked for, a page at
+--        a time (`mended` in `meta` is where it goes on): they are due now. What has its call runs, the others are lost.
 local wrong = wrong_key()
 if wrong then return wrong end
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
@@ -43,16 +46,26 @@ if #aged > 0 then
   call('ZREM', dead_at, unpack(aged))
 end
 
-local count = nil                                   -- NAME -> how many tokens hold it, once somebody waits for one
+local holders = nil                                 -- NAME -> the tokens that hold it, once somebody waits for one
 local function held_by(name)
-  if not count then
-    count = {}
+  if not holders then
+    holders = {}
     local claims = call('HGETALL', held)
     for i = 1, #claims, 2 do
-      for permit_name in claims[i + 1]:gmatch('%zp/([^%z]+)') do count[permit_name] = (count[permit_name] or 0) + 1 end
+      for permit_name in claims[i + 1]:gmatch('%zp/([^%z]+)') do
+        holders[permit_name] = holders[permit_name] or {}
+        table.insert(holders[permit_name], claims[i])
+      end
     end
   end
-  return count[name] or 0
+  return holders[name] or {}
+end
+local checked = 0
+local function is_there(token)                      -- whether there is an entry, or somebody who was given it
+  checked = checked + 1
+  local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
+  if not (queue and stream[queue]) then return false end
+  return not good(queue) or owner(queue, id) or redis.pcall('XRANGE', stream[queue], id, id)[1]
 end
 
 local name, countable = ARGV[3], call('HLEN', held) <= 2000
@@ -61,9 +74,40 @@ for _ = 1, 100 do
   name = first and first:match('^[^%z]*') or ''
   if name == '' then break end
   local noted, most = permit(name)
-  local use = countable and held_by(name) or noted
+  local tokens = countable and held_by(name) or {}
+  local use = countable and #tokens or noted
+  if use >= most then
+    for _, token in ipairs(tokens) do
+      if not is_there(token) then
+        call('HDEL', held, token)
+        use = use - 1
+      end
+    end
+  end
   while use < most and hand(name) do use = use + 1 end
   if use ~= noted then set_use(name, use, most) end
+  if checked >= 400 then break end
+end
+
+local places = call('ZCARD', due) + call('ZCARD', waiting)
+for _, queue in ipairs(names) do places = places + (good(queue) and call('XLEN', stream[queue]) or math.huge) end
+if call('HLEN', live) > places then
+  local from = call('HGET', meta, 'mended') or '0'
+  local page = redis.pcall('HSCAN', live, from, 'COUNT', 200)
+  if page.err then page = call('HSCAN', live, '0', 'COUNT', 200) end
+  for i = 1, #page[2], 2 do
+    local key, mark = page[2][i], page[2][i + 1]
+    if not stands(key, mark) then
+      if not is_there(mark) then unhold(mark) end   -- (else it is another's)
+      call('ZADD', due, 'NX', now, key)
+      call('HSET', live, key, '~due')
+    end
+  end
+  if page[1] == '0' then
+    call('HDEL', meta, 'mended')
+  else
+    call('HSET', meta, 'mended', page[1])
+  end
 end
 publish(ARGV[2])
 return {'OK', name}
