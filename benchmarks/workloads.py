@@ -111,7 +111,10 @@ def drained(
     n = stage.count(child.entrant, stage.sizes.n // fewer, concurrency)
     stage.fresh(child, results=results)
     child.ask("fill", n=n, kind=kind, results=results)
-    return stage.measured(child, "drain", n, kind=kind, concurrency=concurrency, results=results)
+    figures = stage.measured(child, "drain", n, kind=kind, concurrency=concurrency, results=results)
+    # What the server has less after it was told by adding.
+    del figures["kept"]
+    return figures
 
 
 def far(stage: Stage, entrant: Entrant) -> Figures:

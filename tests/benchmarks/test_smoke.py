@@ -18,6 +18,7 @@ from benchmarks.workloads import workloads
 SMALL = Sizes(n=100, pending=(100, 200), burst=100, stamps=5, seconds=0.2, ahead=0.5, patience=1.0, run=1_000)
 
 
+@pytest.mark.timeout(400)
 def test_every_workload_gives_finite_figures_that_can_be_kept_and_shown(url: str, tmp_path: Path) -> None:
     entrants = [roster()[name] for name in (FLOOR, *OURS)]
     with Stage(url, SMALL) as stage:
