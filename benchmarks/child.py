@@ -6,6 +6,7 @@ import select
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.harness import Order, Reading
@@ -26,7 +27,7 @@ class Unanswered(RuntimeError):
 class Child:
     """One running contender; `hello` is what it said of itself: `name`, `version`, `note`, `less`, `does`."""
 
-    def __init__(self, entrant: Entrant, url: str) -> None:
+    def __init__(self, entrant: Entrant, url: str, environment: Mapping[str, str]) -> None:
         self.entrant = entrant
         self._rest = b""
         self._patience = INSTALLATION
@@ -37,7 +38,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             bufsize=0,
-            env=os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONSAFEPATH": "1"},
+            env={**environment, "PYTHONPATH": str(HERE.parent), "PYTHONSAFEPATH": "1"},
         )
         try:
             self.hello = self.receive()

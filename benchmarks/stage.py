@@ -1,7 +1,9 @@
 """The stage: the server, the running contenders, and the measuring of one order, the same way for all."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -45,6 +47,13 @@ class Stage:
     sizes: Sizes
     children: dict[tuple[str, int, str], Child] = field(default_factory=dict[tuple[str, int, str], Child])
     network: "Network | None" = None
+    bytecode: "tempfile.TemporaryDirectory[str]" = field(default_factory=tempfile.TemporaryDirectory)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of all processes: each module is compiled once a run, also where Python is told to keep no bytecode."""
+        ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return ours | {"PYTHONPYCACHEPREFIX": self.bytecode.name}
 
     @property
     def redis(self) -> Any:
@@ -62,12 +71,13 @@ class Stage:
             child.close()
         if self.network is not None:
             self.network.close()
+        self.bytecode.cleanup()
 
     def child(self, entrant: Entrant, number: int = 0, url: str | None = None) -> Child:
         """A process of the contender, by a number and its URL."""
         at = (entrant.name, number, url or self.url)
         if at not in self.children:
-            self.children[at] = Child(entrant, at[2])
+            self.children[at] = Child(entrant, at[2], self.environment)
         return self.children[at]
 
     def count(self, entrant: Entrant, n: int, concurrency: int = 0) -> int:

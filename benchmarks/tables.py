@@ -162,7 +162,7 @@ def million(results: Results) -> Section | None:
 def tables(results: Results) -> Iterator[Table]:
     """One for each section, for the terminal; what peers guarantee less stands once, before all others."""
     about = Table(title="contenders", title_justify="left")
-    for column in ("contender", "version", LESS):
+    for column in ("contender", "version", f"is, or {LESS}"):
         about.add_column(column)
     for said in results.contenders.values():
         about.add_row(said["name"], said["version"], said.get("less") or said["note"])
