@@ -139,5 +139,9 @@ def decode_arguments(data: bytes) -> tuple[list[Any], dict[str, Any]]:
         raise PayloadError(
             "the stored arguments are damaged: not a list of arguments and a dict of named ones"
         ) from None
-    bound(both, data, _MAX_DEPTH)
+    args, kwargs = both
+    for value in (*args, *kwargs.values()):
+        if type(value) not in EASY:
+            bound(both, data, _MAX_DEPTH)
+            break
     return both

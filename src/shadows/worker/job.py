@@ -14,6 +14,8 @@ from shadows.protocol.outcomes import Outcome
 from shadows.tasks.plan import Plan
 from shadows.telemetry.meter import Running
 
+from .recipe import Recipe
+
 
 class Stop(enum.Enum):
     """Why a running task was cancelled; without a reason it was the task itself."""
@@ -49,6 +51,8 @@ class Job(msgspec.Struct, eq=False):
     """The call, unless its bytes cannot be read."""
     call: Call = _UNFILLED
     plan: Plan = _UNFILLED
+    recipe: Recipe | None = None
+    """What stands around the call, where anything does."""
     args: Sequence[Any] = ()
     kwargs: dict[str, Any] = {}
     started_us: int = 0

@@ -20,6 +20,7 @@ from shadows.tasks.plan import Plan
 
 type Call = Callable[[Mapping[str, Any]], Awaitable[object]]
 """Calls the task with what is injected."""
+SWALLOWED = object()
 type Outer = Mapping[str, Dependency[Any]]
 """The worker's dependencies, by what they are called in messages."""
 
@@ -56,25 +57,27 @@ class Recipe:
         self._labels = {f"__outer_{number}": name for number, name in enumerate(counting)}
         self._stand_in = _stand_in(plan, dict(zip(self._labels, counting.values(), strict=True)))
         behaviours = [one for one in counting.values() if isinstance(one, Behaviour)] + own
-        self._claiming = [one for one in behaviours if type(one).claims is not Behaviour.claims]
+        self._limiting = [one for one in behaviours if type(one).claims is not Behaviour.claims]
+        self.claiming = bool(self._limiting)
+        """Whether runs may come under limits."""
 
     def claims(self, asking: Callable[[], Asking]) -> list[Claim]:
         """The limits that a run comes under."""
-        if not self._claiming:
+        if not self.claiming:
             return []
         run = asking()
-        return [claim for behaviour in self._claiming for claim in behaviour.claims(run)]
+        return [claim for behaviour in self._limiting for claim in behaviour.claims(run)]
 
     async def around(self, run: Run, args: Sequence[Any], kwargs: Mapping[str, Any], call: Call) -> object:
         """Enter everything, make the call with what is injected, by parameter, and answer its result.
 
-        It is None where what was entered swallows the error of the call.
+        It is `SWALLOWED` where what was entered has swallowed the error of the call, or its cancellation.
 
         Raises:
             TaskFailed: a dependency failed; the message has its name.
         """
         plan = self.plan
-        result: object = None
+        result: object = SWALLOWED
         async with resolved_dependencies(self._stand_in, plan.bound(args, kwargs)) as resolved:
             for parameter, value in resolved.items():
                 if isinstance(value, FailedDependency):

@@ -47,7 +47,7 @@ from .job import Job, Over, Stop
 from .lease import Lease
 from .progress import ProgressBoard
 from .quota import Quota
-from .recipe import Outer, Recipe
+from .recipe import SWALLOWED, Outer, Recipe
 from .records import Records
 from .threads import Threads
 from .unknown import Unknown
@@ -110,7 +110,9 @@ class Runner:
             strikes = self._shadow.strikes
             if strikes.version and strikes and strikes.forbid(job.plan, job.args, job.kwargs):
                 raise Over(await self._turn_away(job))  # noqa: TRY301 - as the other steps do
-            if job.plan.injects or self._outer or self.quota is not None:
+            if job.plan.injects or self._outer:
+                job.recipe = self._recipe(job.plan)
+            if self.quota is not None or (job.recipe is not None and job.recipe.claiming):
                 await self._admit(job)
             self._begin(job)
             outcome = await self._perform(job)
@@ -171,9 +173,9 @@ class Runner:
 
     async def _admit(self, job: Job) -> None:
         """May it start? Asked before anything of it is entered; what waits costs this worker nothing."""
-        if job.plan.injects or self._outer:
+        if job.recipe is not None:
             try:
-                claims = self._recipe(job.plan).claims(lambda: self._asking(job))
+                claims = job.recipe.claims(lambda: self._asking(job))
             except Exception as broken:  # noqa: BLE001 - a behaviour's own code, on arguments of any class
                 raise Over(failed(self._records.record(job, describe_failure(broken)))) from None
             if claims:
@@ -212,11 +214,11 @@ class Runner:
         try:
             if job.stop is not None:  # while `on_start` was told
                 raise asyncio.CancelledError(job.stop.value)  # noqa: TRY301 - as if the call had been reached
-            if plan.injects or self._outer or not plan.is_async:
-                job.result = await self._call(job)
-            else:
+            if job.recipe is None and plan.is_async:
                 self._check_lease(job)
                 job.result = await plan.function(*job.args, **job.kwargs)
+            else:
+                job.result = await self._call(job)
         except BaseException as raised:  # noqa: BLE001 - the fence around user code
             job.error = raised
             if job.stop is Stop.SHUTDOWN and not isinstance(raised, asyncio.CancelledError | Decision):
@@ -243,7 +245,7 @@ class Runner:
     async def _call(self, job: Job) -> object:
         """Make a call that has something around it, or runs in a thread."""
         plan = job.plan
-        if not (plan.injects or self._outer):
+        if job.recipe is None:
             self._check_lease(job)
             return await self._threads.run(
                 plan.function, job.args, job.kwargs, lambda: self._check_lease(job)
@@ -260,7 +262,12 @@ class Runner:
                     return await behaviour.run(job.run.execution, function, tuple(job.args), kwargs)
             return await function(*job.args, **kwargs)
 
-        return await self._recipe(plan).around(job.run, job.args, job.kwargs, call)
+        result = await job.recipe.around(job.run, job.args, job.kwargs, call)
+        if result is not SWALLOWED:
+            return result
+        if job.stop is not None:  # whoever swallowed that, it was cancelled
+            raise asyncio.CancelledError(job.stop.value)
+        return None
 
     def _check_lease(self, job: Job) -> None:
         """The last moment: a process that was stopped after it took the task wakes here, and others may be running it.
