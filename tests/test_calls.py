@@ -129,6 +129,18 @@ class TestTaskCall:
         call = shadows.call(note, LATER, "k")({"a": 1})
         assert (call.function, call.function_name) == (note, "note")
         assert (call.args, call.kwargs, call.key, call.when) == (({"a": 1},), {}, "k", LATER)
+        assert (call.queue, call.unique_for, call.expires) == ("default", None, None)
+
+    async def test_it_equals_one_that_was_made_by_hand_to_say_the_same(self, shadows: Shadow) -> None:
+        span, end = timedelta(hours=1), timedelta(minutes=1)
+        call = shadows.call(note, LATER, "k", unique_for=span, expires=end)(1)
+        by_hand = TaskCall(note, (1,), {}, "k", LATER, "note", "default", span, end)
+        assert call == by_hand
+        assert call != TaskCall(note, (2,), {}, "k", LATER, "note", "default", span, end)
+        assert call != "k"
+        assert repr(call) == repr(by_hand)
+        assert "TaskCall(function=" in repr(call)
+        assert "key='k'" in repr(call)
 
     async def test_its_key_and_instant_are_fixed_when_it_is_made(self, shadows: Shadow) -> None:
         before = datetime.now(UTC)

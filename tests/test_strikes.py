@@ -26,7 +26,6 @@ from shadows import (
     Worker,
 )
 from shadows import strike_list as strike_list_module
-from shadows.calls import prepare
 from shadows.payload.values import encode_value
 from shadows.protocol.execution import Stand
 from shadows.protocol.strikes import Listed, look
@@ -627,7 +626,7 @@ class TestRunning:
 
 async def turned_away(shadows: Shadow, n: int) -> None:
     """A stricken execution that waits, as one added by a client that did not know of the strike."""
-    item = prepare(shadows.tasks.add(send), (n,), {}, 0, None, f"late-{n}", "default").item
+    item = shadows.preparer(send, None, f"late-{n}", None)(n).item
     await shadows._check_open().post(item)  # pyright: ignore[reportPrivateUsage]
 
 

@@ -1,16 +1,15 @@
 """Caller: the part of the client that hands calls over, one or many, now or later."""
 
-import os
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime, timedelta
 from typing import Any, overload
 
-from shadows.calls import Adding, Prepared, TaskCall, check_expires, prepare, unique_ms
-from shadows.clock import Clock, as_datetime, as_instant_us
+from shadows.calls import Adding, Prepared, TaskCall, check_expires, preparer, unique_ms
+from shadows.clock import Clock, as_instant_us
 from shadows.delivery import Delivery
 from shadows.execution import Disposition, Execution
 from shadows.protocol.batcher import MOST_ITEMS
-from shadows.protocol.keys import check_key, check_queue
+from shadows.protocol.keys import check_key, check_queue, random_key
 from shadows.protocol.schedule import Mode
 from shadows.tasks.collections import load_collection
 from shadows.tasks.function import check_function, name_of
@@ -111,7 +110,7 @@ class Caller:
         if key is not None:
             check_key(key)
         build = self._builder(function, when, queue, Mode.ADD, unique_for, expires)
-        return lambda *args, **kwargs: self._delivery.accept(build(key or os.urandom(16).hex(), args, kwargs))
+        return lambda *args, **kwargs: self._delivery.accept(build(key or random_key(), args, kwargs))
 
     @overload
     def replace[**P, R](
@@ -196,23 +195,8 @@ class Caller:
             check_key(key)
         build = self._builder(function, when, queue, Mode.ADD, unique_for, expires)
 
-        def call(*args: Any, **kwargs: Any) -> TaskCall:
-            ready = build(key or os.urandom(16).hex(), args, kwargs)
-            plan, item = ready.plan, ready.item
-            return TaskCall(
-                plan.function,
-                args,
-                kwargs,
-                item.key,
-                as_datetime(ready.due_us),
-                plan.name,
-                item.queue,
-                unique_for,
-                expires,
-                ready,
-            )
-
-        return call
+        told = unique_for, expires
+        return lambda *args, **kwargs: TaskCall.of(build(key or random_key(), args, kwargs), told)
 
     async def add_many(
         self, calls: Iterable[TaskCall], *, chunk_size: int = MOST_ITEMS
@@ -300,18 +284,13 @@ class Caller:
         target = plan.queue if queue is None else check_queue(queue)
         unique = unique_ms(unique_for)
         check_expires(expires, when_us)
-
-        def build(key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
-            now_us = self.clock.now_us()
-            return prepare(plan, args, kwargs, now_us, when_us, key, target, mode, unique, expires)
-
-        return build
+        return preparer(plan, self.clock, when_us, target, mode, unique, expires)
 
     def preparer(
         self, function: Callable[..., Any] | str, when: datetime | None, key: str | None, queue: str | None
     ) -> Callable[..., Prepared]:
         """What takes a task's arguments and makes what travels, to be sent by another way than `add`."""
-        chosen = os.urandom(16).hex() if key is None else check_key(key)
+        chosen = random_key() if key is None else check_key(key)
         build = self._builder(function, when, queue, Mode.ADD)
         return lambda *args, **kwargs: build(chosen, args, kwargs)
 

@@ -1,19 +1,23 @@
 """Calls of tasks before they are accepted: checked, and made into what travels."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, overload
+from typing import Any, NamedTuple, Protocol, overload
 
 from shadows.checks import check_duration
-from shadows.clock import as_datetime, as_instant_us
+from shadows.clock import Clock, as_datetime, as_instant_us
 from shadows.execution import Disposition, Execution, ExecutionState, Source
-from shadows.payload.call import Call, decode_call, encode_call
+from shadows.payload.call import decode_call, encode_call, encode_first
 from shadows.protocol.schedule import Item, Mode
 from shadows.tasks.plan import Plan
 
 MAX_CALL_BYTES = 1024 * 1024
 LONGEST = timedelta(days=3650)
+
+type Span = timedelta | None
+"""For how long a key stays taken after the end; None: not at all."""
+type End = datetime | timedelta | None
+"""By when a call must have started, or how long after it is due; None: whenever."""
 
 
 class Adding[**P, R](Protocol):
@@ -31,8 +35,7 @@ class Adding[**P, R](Protocol):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Execution[R]]: ...
 
 
-@dataclass(slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A call that was checked and encoded; what is done to its arguments from here on does not change it."""
 
     plan: Plan
@@ -47,50 +50,139 @@ class Prepared:
         if not headers:
             return self
         call = encode_call(decode_call(self.item.call)._replace(headers=headers))
-        return replace(self, item=self.item._replace(call=call))
+        return self._replace(item=self.item._replace(call=call))
 
     def execution(self, source: Source, disposition: Disposition, state: ExecutionState) -> Execution[Any]:
         """The execution that it asked for, and what became of that."""
-        return Execution(
+        item = self.item
+        return Execution.answered(
             source,
-            self.item.key,
+            item.key,
             self.plan.name,
-            args=self.args,
-            kwargs=self.kwargs,
-            queue=self.item.queue,
-            when_us=self.due_us,
-            disposition=disposition,
-            state=state,
-            expires=as_datetime(self.expires_us) if self.expires_us else None,
+            self.args,
+            self.kwargs.copy() if self.kwargs else {},
+            item.queue,
+            self.due_us,
+            disposition,
+            state,
+            as_datetime(self.expires_us) if self.expires_us else None,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskCall:
-    """One call of a task, to be accepted together with others: `shadows.call(greet, key="k")("Jane")` makes it.
-
-    Attributes:
-        function, function_name: the task, and its name.
-        args, kwargs: its arguments.
-        key: the idempotency key, so that handing the same call over twice is harmless.
-        when: the instant that it is to run at.
-        queue: the queue it goes through; None: the task's own.
-        unique_for, expires: as of `Shadow.add`.
-    """
-
+class _Facts(NamedTuple):
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     key: str
     when: datetime
-    function_name: str = ""
-    queue: str | None = None
-    unique_for: timedelta | None = None
-    expires: datetime | timedelta | None = None
-    prepared: Prepared | None = field(default=None, repr=False, compare=False)
+    function_name: str
+    queue: str | None
+    unique_for: timedelta | None
+    expires: datetime | timedelta | None
 
 
-def unique_ms(unique_for: timedelta | None) -> int:
+class TaskCall:
+    """One call of a task, to be accepted together with others: `shadows.call(greet, key="k")("Jane")` makes it.
+
+    One that was made so says what it is where it is asked: most of a million are not.
+    """
+
+    __slots__ = ("_facts", "_told", "prepared")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key: str,
+        when: datetime,
+        function_name: str = "",
+        queue: str | None = None,
+        unique_for: Span = None,
+        expires: End = None,
+    ) -> None:
+        self._facts: _Facts | None = _Facts(
+            function, args, kwargs, key, when, function_name, queue, unique_for, expires
+        )
+        self._told: tuple[Span, End] = unique_for, expires
+        self.prepared: Prepared | None = None
+        """What travels; None for one that was made by hand, whose arguments nobody has looked at."""
+
+    @staticmethod
+    def of(prepared: Prepared, told: tuple[Span, End]) -> "TaskCall":
+        """One of what travels, and of the `unique_for` and `expires` that it was made with."""
+        call = object.__new__(TaskCall)
+        call.prepared = prepared
+        call._told = told
+        call._facts = None
+        return call
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in self._all()._asdict().items())
+        return f"TaskCall({said})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == other._all() if isinstance(other, TaskCall) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # its arguments may have none
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The task."""
+        return self._all().function
+
+    @property
+    def function_name(self) -> str:
+        """The task's name."""
+        return self._all().function_name
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """Its arguments by position."""
+        return self._all().args
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Its arguments by name."""
+        return self._all().kwargs
+
+    @property
+    def key(self) -> str:
+        """The idempotency key, so that handing the same call over twice is harmless."""
+        return self._all().key
+
+    @property
+    def when(self) -> datetime:
+        """The instant that it is to run at."""
+        return self._all().when
+
+    @property
+    def queue(self) -> str | None:
+        """The queue it goes through; None: the task's own."""
+        return self._all().queue
+
+    @property
+    def unique_for(self) -> Span:
+        """As of `Shadow.add`."""
+        return self._told[0]
+
+    @property
+    def expires(self) -> End:
+        """As of `Shadow.add`."""
+        return self._told[1]
+
+    def _all(self) -> _Facts:
+        facts, ready = self._facts, self.prepared
+        if facts is None:
+            assert ready is not None  # noqa: S101 - it has one of them
+            plan, item = ready.plan, ready.item
+            facts = self._facts = _Facts(
+                plan.function, ready.args, ready.kwargs, item.key, as_datetime(ready.due_us), plan.name, item.queue, *self._told
+            )  # fmt: skip
+        return facts
+
+
+def unique_ms(unique_for: Span) -> int:
     """For how long a key stays taken after the end.
 
     Raises:
@@ -107,7 +199,7 @@ def unique_ms(unique_for: timedelta | None) -> int:
     return -(-unique_for // timedelta(milliseconds=1))
 
 
-def check_expires(expires: datetime | timedelta | None, when_us: int | None) -> None:
+def check_expires(expires: End, when_us: int | None) -> None:
     """Refuse an expiry that no run could precede.
 
     Raises:
@@ -126,35 +218,43 @@ def check_expires(expires: datetime | timedelta | None, when_us: int | None) -> 
         )
 
 
-def prepare(
+def preparer(
     plan: Plan,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    now_us: int,
+    clock: Clock,
     when_us: int | None,
-    key: str,
     queue: str,
-    mode: Mode = Mode.ADD,
-    unique: int = 0,
-    expires: datetime | timedelta | None = None,
-) -> Prepared:
-    """Check a call's arguments and fix what travels.
+    mode: Mode,
+    unique: int,
+    expires: End,
+) -> Callable[[str, tuple[Any, ...], dict[str, Any]], Prepared]:
+    """What makes calls of a task, all alike but for their keys and arguments.
 
-    Raises:
+    It raises:
         TypeError: arguments that do not fit, are injected, or cannot travel (EncodingError).
         ValueError: they are too large.
     """
-    arguments = plan.encode(args, kwargs)
-    due_us = now_us if when_us is None else when_us
-    expires_us = 0
-    if isinstance(expires, timedelta):
-        expires_us = max(due_us, now_us) + expires // timedelta(microseconds=1)
-    elif expires is not None:
-        expires_us = max(as_instant_us(expires), 1)  # (0 is never)
-    call = check_size(plan.name, encode_call(Call(plan.name, arguments, due_us, expires_us=expires_us)))
+    encode, name = plan.encode, plan.name
     instant_ms = 0 if when_us is None else -(-when_us // 1000)
-    item = Item(key, queue, instant_ms, call, mode, unique)
-    return Prepared(plan, item, args, kwargs, due_us, expires_us)
+
+    def prepare(key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
+        arguments = encode(args, kwargs)
+        due_us = clock.now_us() if when_us is None else when_us
+        expires_us = 0
+        if expires is not None:
+            expires_us = _expires_us(expires, due_us if when_us is None else max(due_us, clock.now_us()))
+        call = encode_first(name, arguments, due_us, expires_us)
+        if len(call) > MAX_CALL_BYTES:
+            check_size(name, call)
+        item = tuple.__new__(Item, (key, queue, instant_ms, call, mode, unique))
+        return tuple.__new__(Prepared, (plan, item, args, kwargs, due_us, expires_us))
+
+    return prepare
+
+
+def _expires_us(expires: datetime | timedelta, due_us: int) -> int:
+    if isinstance(expires, timedelta):
+        return due_us + expires // timedelta(microseconds=1)
+    return max(as_instant_us(expires), 1)  # (0 is never)
 
 
 def check_size(task: str, call: bytes) -> bytes:

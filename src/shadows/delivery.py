@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
 from itertools import batched, compress
 from typing import Any
 
@@ -24,6 +23,9 @@ from shadows.strike_list import Strikes
 from shadows.telemetry.meter import Meter, Telling
 
 logger = logging.getLogger("shadows.client")
+
+# Looking into an enum costs more than asking whether an answer is one of its members.
+_ACCEPTED, _SCHEDULED, _QUEUED = Answer.ACCEPTED, ExecutionState.SCHEDULED, ExecutionState.QUEUED
 
 type _Handed = tuple[Prepared, asyncio.Future[Answer] | None, Telling | None]
 """A call, what will say what became of it (None where it is stricken), and whom to tell (None: nobody listens)."""
@@ -85,7 +87,7 @@ class Delivery:
         batcher = self._open()
         if self._strikes.old:
             await self._strikes.keep_fresh()
-        if self._strikes and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
+        if self._strikes.some and self._strikes.forbid(ready.plan, ready.args, ready.kwargs):
             await self._turn_away([ready])
             return self._struck(ready)
         if own_next_run(self._store.keys.name, self._store.address.shown, ready.item):
@@ -95,7 +97,7 @@ class Delivery:
         except Unreplicated as lacking:
             raise await self._unreplicated(ready, lacking) from None
         self._strikes.heard(batcher.strikes)
-        return self._scheduled(ready) if answer is Answer.ACCEPTED else await self._accepted(ready, answer)
+        return self._scheduled(ready) if answer is _ACCEPTED else await self._accepted(ready, answer)
 
     async def accept_many(
         self, calls: Iterable[Prepared], chunk_size: int, mode: Mode
@@ -129,14 +131,15 @@ class Delivery:
         """Give calls to the batcher, but for those that are stricken."""
         if self._strikes.old:
             await self._strikes.keep_fresh()
+        awake, handed = self._meter.awake(), list[_Handed]()
+        if not (self._strikes.some or awake):
+            return [(ready, batcher.post(ready.item), None) for ready in chunk]
         stricken = [
-            bool(self._strikes) and self._strikes.forbid(ready.plan, ready.args, ready.kwargs)
+            self._strikes.some and self._strikes.forbid(ready.plan, ready.args, ready.kwargs)
             for ready in chunk
         ]
         for some in batched(compress(chunk, stricken), MOST_ITEMS):
             await self._turn_away(some)
-        awake = self._meter.awake()
-        handed: list[_Handed] = []
         for ready, struck in zip(chunk, stricken, strict=True):
             telling = self._told_of(ready) if awake and not struck else None
             sent = ready if telling is None else ready.bearing(telling.headers)
@@ -147,29 +150,33 @@ class Delivery:
         self, batcher: Batcher, handed: "Sequence[_Handed]", executions: list[Execution[Any]]
     ) -> None:
         """Add what became of calls; the first error is raised once all have an answer."""
-        if replies := [reply for _, reply, _ in handed if reply is not None]:
-            await asyncio.wait(replies)
-            self._strikes.heard(batcher.strikes)
-        errors: list[BaseException] = []
+        errors: list[Exception] = []
         for ready, reply, telling in handed:
             if reply is None:
                 executions.append(self._struck(ready))
                 continue
-            error = reply.exception()
+            error: Exception | None = None
             try:
-                if isinstance(error, Unreplicated):
-                    raise await self._unreplicated(ready, error)
-                if error is None:
-                    executions.append(await self._accepted(ready, reply.result()))
+                try:
+                    answer = await reply
+                except Unreplicated as lacking:
+                    raise await self._unreplicated(ready, lacking) from None
+                scheduled = answer is _ACCEPTED
+                executions.append(
+                    self._scheduled(ready) if scheduled else await self._accepted(ready, answer)
+                )
             except NotReplicated as lacking:
                 error = lacking
                 executions.append(lacking.execution)
+            except Exception as refused:  # noqa: BLE001 - raised below, once all have an answer
+                error = refused
             if error is not None:
                 errors.append(error)
             if telling is not None:
                 if error is None or isinstance(error, NotReplicated):
                     self._tell_of(telling, ready, executions[-1])
                 telling.ended(error)
+        self._strikes.heard(batcher.strikes)
         if errors:
             raise errors[0]
 
@@ -200,8 +207,7 @@ class Delivery:
 
     def _scheduled(self, ready: Prepared) -> Execution[Any]:
         later = ready.item.instant_ms and ready.due_us > self._clock.now_us()
-        state = ExecutionState.SCHEDULED if later else ExecutionState.QUEUED
-        return ready.execution(self._source, Disposition.SCHEDULED, state)
+        return ready.execution(self._source, Disposition.SCHEDULED, _SCHEDULED if later else _QUEUED)
 
     def _struck(self, ready: Prepared) -> Execution[Any]:
         return ready.execution(self._source, Disposition.STRUCK, ExecutionState.UNKNOWN)
@@ -225,4 +231,4 @@ class Delivery:
 
 
 def _in(mode: Mode, ready: Prepared) -> Prepared:
-    return ready if ready.item.mode is mode else replace(ready, item=ready.item._replace(mode=mode))
+    return ready if ready.item.mode is mode else ready._replace(item=ready.item._replace(mode=mode))

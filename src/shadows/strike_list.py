@@ -42,6 +42,8 @@ class Strikes:
         self._looking: asyncio.Future[None] | None = None
         self.version = 0
         """What the server called the state that was last seen; 0 where nothing ever was stricken."""
+        self.some = False
+        """Whether anything is stricken."""
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -157,6 +159,7 @@ class Strikes:
             except PayloadError as error:
                 logger.warning("strike cannot be read, it has no effect here error=%s", error)
         self._rules = Rules(found)
+        self.some = bool(found)
         self.version = listed.version
         logger.info(
             "strikes changed shadow=%s version=%d strikes=%d",

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadows.errors import EncodingError, PayloadError
-from shadows.payload.call import WIRE, Call, decode_arguments, decode_call, encode_arguments, encode_call
+from shadows.payload.call import (
+    WIRE,
+    Call,
+    decode_arguments,
+    decode_call,
+    encode_arguments,
+    encode_call,
+    encode_first,
+)
 from shadows.payload.places import MAX_DEPTH
 from tests.payload.support import exactly, nested, texts, values
 
@@ -26,6 +34,13 @@ class TestCall:
     @given(calls)
     def test_comes_back_as_it_was(self, call: Call) -> None:
         assert decode_call(encode_call(call)) == call
+
+    @given(texts, st.binary(), instants, instants)
+    def test_that_is_new_travels_as_any_other(
+        self, function: str, arguments: bytes, when_us: int, expires_us: int
+    ) -> None:
+        call = Call(function, arguments, when_us, expires_us=expires_us)
+        assert encode_first(function, arguments, when_us, expires_us) == encode_call(call)
 
     def test_begins_with_the_wire_version(self) -> None:
         assert encode_call(Call("f", b"", 0))[0] == WIRE == 1

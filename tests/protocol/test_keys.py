@@ -1,9 +1,12 @@
 """The names that a shadow's keys are made of."""
 
+import subprocess
+import sys
+
 import pytest
 
 from shadows.errors import InvalidName
-from shadows.protocol.keys import FIXED, Keys, check_key, check_name, check_queue
+from shadows.protocol.keys import FIXED, Keys, check_key, check_name, check_queue, random_key
 
 
 def test_all_keys_of_a_shadow_carry_one_hash_tag() -> None:
@@ -57,3 +60,27 @@ def test_a_key_is_any_text(key: str) -> None:
 def test_other_keys_are_refused_with_the_reason(key: str, why: str) -> None:
     with pytest.raises(InvalidName, match=f"^key=.*{why}"):
         check_key(key)
+
+
+def test_a_random_key_is_nobody_elses() -> None:
+    keys = [random_key() for _ in range(1000)]
+    assert len(set(keys)) == 1000
+    assert {len(check_key(key)) for key in keys} == {32}
+
+
+FORKED = """
+import os
+from shadows.protocol.keys import random_key
+random_key()
+reading, writing = os.pipe()
+child = os.fork()
+if not child:
+    os.write(writing, random_key().encode())
+    os._exit(0)
+os.waitpid(child, 0)
+assert os.read(reading, 100).decode() != random_key()
+"""
+
+
+def test_nor_one_that_a_forked_process_has() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True)

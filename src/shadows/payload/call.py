@@ -61,10 +61,21 @@ _USUAL: Final = frozenset(_MARK + bytes([0x90 + count]) for count in range(_OFTE
 
 def encode_call(call: Call) -> bytes:
     """A call as bytes."""
+    return _encode(call if call.begun else call[:_EXPIRES] if call.expires_us else call[:_OFTEN])
+
+
+def encode_first(function: str, arguments: bytes, when_us: int, expires_us: int = 0) -> bytes:
+    """`encode_call` of a call that no worker has met, and that bears no headers: as most are when they are added."""
+    if expires_us:
+        return _encode((function, arguments, when_us, 0, None, expires_us))
+    return _encode((function, arguments, when_us, 0, None))
+
+
+def _encode(fields: tuple[object, ...]) -> bytes:
     try:
-        return _MARK + ENCODE(call if call.begun else call[:_EXPIRES] if call.expires_us else call[:_OFTEN])
+        return _MARK + ENCODE(fields)
     except UNENCODABLE as error:
-        raise EncodingError(f"the call of {call.function!a} cannot travel: {error}") from error
+        raise EncodingError(f"the call of {fields[0]!a} cannot travel: {error}") from error
 
 
 def decode_call(data: bytes) -> Call:
@@ -108,9 +119,13 @@ def encode_arguments(
     `names` are those of the positional parameters, for the message.
     """
     try:
-        if EASY.issuperset(map(type, args)) and EASY.issuperset(map(type, kwargs.values())):
-            return ENCODE((args, kwargs))
-        return ENCODE(_pack(args, kwargs, names, EASY))
+        for value in args:
+            if type(value) not in EASY:
+                return ENCODE(_pack(args, kwargs, names, EASY))
+        for value in kwargs.values():
+            if type(value) not in EASY:
+                return ENCODE(_pack(args, kwargs, names, EASY))
+        return ENCODE((args, kwargs))
     except UNENCODABLE:
         return ENCODE(_pack(args, kwargs, names, CAREFUL))
 

@@ -9,7 +9,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
@@ -28,6 +27,9 @@ LONGEST_PAUSE = 1.0
 REPLICAS_PATIENCE_MS = 5000
 """For how long replicas may take to have what was accepted."""
 
+# Looking into an enum costs more than the look at an answer.
+_BAD, _FULL = Answer.BAD, Answer.FULL
+
 
 class Unreplicated(Exception):
     """A call was answered so, and too few replicas have what stands under its key."""
@@ -38,10 +40,8 @@ class Unreplicated(Exception):
         self.reached = reached
 
 
-@dataclass(slots=True)
-class _Waiting:
-    item: Item
-    reply: asyncio.Future[Answer]
+type _Waiting = tuple[Item, asyncio.Future[Answer]]
+"""A call, and what will say what became of it."""
 
 
 class Batcher:
@@ -90,8 +90,9 @@ class Batcher:
         if self._ended:
             raise explained(_closed(), item)
         reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(item, reply))
-        self._wanted.set()
+        self._queue.append((item, reply))
+        if not self._wanted.is_set():
+            self._wanted.set()
         return reply
 
     def close(self) -> None:
@@ -114,44 +115,46 @@ class Batcher:
             _fail(self._queue, _closed())
 
     def _next(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        size = 0
-        while self._queue and len(batch) < MOST_ITEMS:
-            size += len(self._queue[0].item.call)
+        queue, batch, size = self._queue, list[_Waiting](), 0
+        while queue:
+            waiting = queue.popleft()
+            if waiting[1].done():
+                continue
+            size += len(waiting[0].call)
             if batch and size > MOST_BYTES:
+                queue.appendleft(waiting)
                 break
-            waiting = self._queue.popleft()
-            if not waiting.reply.done():
-                batch.append(waiting)
+            batch.append(waiting)
+            if len(batch) == MOST_ITEMS:
+                break
         return batch
 
     async def _flush(self, batch: list[_Waiting]) -> None:
         try:
-            answers = await self._send([waiting.item for waiting in batch])
+            answers = await self._send([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers'
             _fail(batch, error)
             return
         except BaseException:  # it is being ended: those who wait for this batch have to be told
             _fail(batch, _closed())
             raise
-        for waiting, answer in zip(batch, answers, strict=True):
-            if waiting.reply.done():
+        lacking = self._reached < self._durable
+        for (item, reply), answer in zip(batch, answers, strict=True):
+            if reply.done():
                 continue
-            if answer is Answer.BAD:
-                waiting.reply.set_exception(
-                    NotAccepted(f"the task {waiting.item.key!r} was not accepted: {self._trouble}")
-                )
-            elif answer is Answer.FULL:
-                waiting.reply.set_exception(
+            if answer is _BAD:
+                reply.set_exception(NotAccepted(f"the task {item.key!r} was not accepted: {self._trouble}"))
+            elif answer is _FULL:
+                reply.set_exception(
                     QueueFull(
-                        f"queue {waiting.item.queue!r} holds max_queue_length={self._longest} tasks; the task "
-                        f"{waiting.item.key!r} was not accepted: add it again later"
+                        f"queue {item.queue!r} holds max_queue_length={self._longest} tasks; the task "
+                        f"{item.key!r} was not accepted: add it again later"
                     )
                 )
-            elif self._reached < self._durable:
-                waiting.reply.set_exception(Unreplicated(answer, self._reached))
+            elif lacking:
+                reply.set_exception(Unreplicated(answer, self._reached))
             else:
-                waiting.reply.set_result(answer)
+                reply.set_result(answer)
 
     async def _send(self, items: list[Item]) -> list[Answer]:
         queues = {item.queue for item in items}
@@ -187,7 +190,7 @@ class Batcher:
                     raise
                 await asyncio.sleep(pause)
             else:
-                if Answer.BAD in answers:
+                if _BAD in answers:
                     self._trouble = await self._diagnosed()
                 if remember:
                     self._remember_until = now + PRODUCER_MEMORY_MS / 2000
@@ -206,9 +209,9 @@ def _closed() -> ServerUnreachable:
 
 
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.reply.done():
-            waiting.reply.set_exception(explained(error, waiting.item))
+    for item, reply in batch:
+        if not reply.done():
+            reply.set_exception(explained(error, item))
 
 
 def explained(error: Exception, item: Item) -> Exception:

@@ -1,5 +1,6 @@
 """The fixed set of keys that a shadow is, and the names that may become part of them."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -23,6 +24,12 @@ TYPES = {role: kind for kind, roles in _TYPES.items() for role in roles}
 DEFAULT_QUEUE = "default"
 MAX_NAME = 128
 MAX_KEY_BYTES = 512
+
+_KEY_BYTES = 16
+_DRAWN = 128
+_drawn: list[str] = []
+if hasattr(os, "register_at_fork"):  # pragma: no branch - there is none on Windows
+    os.register_at_fork(after_in_child=_drawn.clear)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]*")
 
@@ -75,6 +82,19 @@ def check_queue(queue: str) -> str:
         InvalidName: where it is broken.
     """
     return _check("queue", "a queue's name", queue)
+
+
+def random_key() -> str:
+    """A key that nobody else has: 128 random bits.
+
+    The system is asked for many at once, as asking costs more than the bits; a process that is forked off asks anew.
+    """
+    while True:
+        try:
+            return _drawn.pop()
+        except IndexError:
+            bits = os.urandom(_DRAWN * _KEY_BYTES).hex()
+            _drawn.extend(bits[i : i + 2 * _KEY_BYTES] for i in range(0, len(bits), 2 * _KEY_BYTES))
 
 
 def check_key(key: str) -> str:

@@ -2,8 +2,6 @@
 
 import enum
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import NamedTuple
 
 from .blob import keeping
@@ -87,7 +85,7 @@ async def schedule(
         PRODUCER_MEMORY_MS if remember else b"",
         b"" if longest is None else longest,
     )
-    if any(item.mode is not Mode.ADD for item in items):
+    if any(mode is not _ADDS for _, _, _, _, mode, _ in items):
         reply = await store.call(link, _REPLACE, *head, *_each(items))
     else:
         reply = await store.call(link, _ADD, *head, *_runs(items))
@@ -99,11 +97,20 @@ async def schedule(
 def _runs(items: Iterable[Item]) -> list[Argument]:
     """Calls to add, as `schedule.lua` takes them: those behind each other that go to one queue at one instant together."""
     words: list[Argument] = []
-    for (queue, instant_ms), run in groupby(items, attrgetter("queue", "instant_ms")):
-        several = list(run)
-        words += (queue, instant_ms, len(several))
-        words += [item.key for item in several]
-        words += [item.body for item in several]
+    bodies: list[bytes] = []
+    of: tuple[str, int] | None = None
+    count = 0
+    for key, queue, instant_ms, call, _, unique_ms in items:
+        if of is None or queue != of[0] or instant_ms != of[1]:
+            words += bodies
+            bodies = []
+            of = queue, instant_ms
+            words += (*of, 0)
+            count = len(words) - 1
+        words.append(key)
+        bodies.append(keeping(call, unique_ms) if unique_ms else call)
+        words[count] = len(bodies)
+    words += bodies
     return words
 
 
@@ -123,4 +130,5 @@ async def replicated(link: Link, replicas: int, patience_ms: int) -> int:
 
 
 _ADD, _REPLACE = load("schedule"), load("replace")
+_ADDS = Mode.ADD
 _ANSWERS = {ord(answer.value): answer for answer in Answer}
