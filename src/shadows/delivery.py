@@ -96,7 +96,6 @@ class Delivery:
             answer = await batcher.post(ready.item)
         except Unreplicated as lacking:
             raise await self._unreplicated(ready, lacking) from None
-        self._strikes.heard(batcher.strikes)
         return self._scheduled(ready) if answer is _ACCEPTED else await self._accepted(ready, answer)
 
     async def accept_many(
@@ -111,8 +110,8 @@ class Delivery:
         try:
             for chunk in batched(calls, chunk_size):
                 behind, handed = handed, await self._hand_over(batcher, [_in(mode, ready) for ready in chunk])
-                await self._answer(batcher, behind, executions)
-            await self._answer(batcher, handed, executions)
+                await self._answer(behind, executions)
+            await self._answer(handed, executions)
         except Exception as error:
             accepted = sum(execution.disposition is Disposition.SCHEDULED for execution in executions)
             error.add_note(
@@ -146,9 +145,7 @@ class Delivery:
             handed.append((ready, None if struck else batcher.post(sent.item), telling))
         return handed
 
-    async def _answer(
-        self, batcher: Batcher, handed: "Sequence[_Handed]", executions: list[Execution[Any]]
-    ) -> None:
+    async def _answer(self, handed: "Sequence[_Handed]", executions: list[Execution[Any]]) -> None:
         """Add what became of calls; the first error is raised once all have an answer."""
         errors: list[Exception] = []
         for ready, reply, telling in handed:
@@ -176,7 +173,6 @@ class Delivery:
                 if error is None or isinstance(error, NotReplicated):
                     self._tell_of(telling, ready, executions[-1])
                 telling.ended(error)
-        self._strikes.heard(batcher.strikes)
         if errors:
             raise errors[0]
 

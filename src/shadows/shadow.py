@@ -139,6 +139,7 @@ class Shadow(Caller):
                 self.clock.stamp,
                 durable=self._durable,
                 max_queue_length=self._max_queue_length,
+                heard=self.strikes.heard,
             )
             flusher = asyncio.create_task(batcher.run(), name=f"shadows:{self.name}:batcher")
 

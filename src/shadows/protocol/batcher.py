@@ -45,7 +45,10 @@ type _Waiting = tuple[Item, asyncio.Future[Answer]]
 
 
 class Batcher:
-    """Sends calls to be accepted, many at once. Its owner runs `run` for as long as calls may be added."""
+    """Sends calls to be accepted, many at once. Its owner runs `run` for as long as calls may be added.
+
+    `heard` is told the version of the strikes that each batch was answered with.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Batcher:
         *,
         durable: int = 0,
         max_queue_length: int | None = None,
+        heard: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._store = store
         self._link = link
@@ -67,8 +71,7 @@ class Batcher:
         self._trouble = ""
         self._producer = secrets.token_hex(8)
         self._batch = 0
-        self.strikes = 0
-        """The version of the strikes, as the last batch was told."""
+        self._heard = heard
         self._remember_until = 0.0
         self._queue: deque[_Waiting] = deque()
         self._wanted = asyncio.Event()
@@ -166,7 +169,7 @@ class Batcher:
             try:
                 if missing := queues.difference(self._store.queues):
                     await self._store.enroll(self._link, missing)
-                answers, self.strikes = await schedule(
+                answers, strikes = await schedule(
                     self._store,
                     self._link,
                     self._producer,
@@ -190,6 +193,7 @@ class Batcher:
                     raise
                 await asyncio.sleep(pause)
             else:
+                self._heard(strikes)
                 if _BAD in answers:
                     self._trouble = await self._diagnosed()
                 if remember:
