@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 MAX_MESSAGE_BYTES = 4096
 """So much of a message is stored; what runs sees it whole."""
 MOST = 2**63 - 1
+_MOST_DIGITS = len(str(MOST))
 
 
 @dataclass(slots=True)
@@ -76,6 +77,10 @@ def read_progress(words: str) -> ProgressReport:
     """The report that `words` made; an empty one of anything else."""
     current, _, rest = words.partition("/")
     total, _, message = rest.partition("/")
-    if not total.isdecimal() or not (current.isdecimal() or not current):
+    if (
+        not total.isdecimal()
+        or not (current.isdecimal() or not current)
+        or max(len(current), len(total)) > _MOST_DIGITS
+    ):
         return ProgressReport()
     return ProgressReport(int(current) if current else None, int(total), message[1:] if message else None)

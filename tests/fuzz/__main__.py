@@ -1,4 +1,7 @@
-"""Many damaged entries on one engine, and what became of them: `python -m tests.fuzz --entries 10000 --seed 1`."""
+"""Many damaged entries on one engine, and what became of them: `python -m tests.fuzz --entries 10000 --seed 1`.
+
+`--contents` damages what is in every key instead, each in many ways.
+"""
 
 import argparse
 import asyncio
@@ -7,6 +10,7 @@ import sys
 import time
 
 from tests.fuzz.attack import attack
+from tests.fuzz.survey import damage_contents
 from tests.support.servers import ENGINES, VALKEY, running
 
 
@@ -18,12 +22,22 @@ def main() -> int:
     parser.add_argument(
         "--engine", action="append", choices=list(ENGINES), help=f"a server ({VALKEY.name}); may be repeated"
     )
+    parser.add_argument(
+        "--contents", action="store_true", help="damage the contents of keys instead of entries"
+    )
     told = parser.parse_args()
     logging.getLogger("shadows").addHandler(logging.NullHandler())
     sound = True
     for engine in told.engine or [VALKEY.name]:
         with running(engine) as server:
             began = time.perf_counter()
+            if told.contents:
+                count, complaints = asyncio.run(damage_contents("fuzzed", server.url, told.seed))
+                took = time.perf_counter() - began
+                head = f"{engine} {server.version}, seed {told.seed}, {took:.1f} s: {count} damages, {len(complaints)} complaints"
+                sys.stdout.write("\n  ".join([head, *complaints]) + "\n")
+                sound = sound and not complaints
+                continue
             figures = asyncio.run(attack("fuzzed", server.url, told.entries, told.seed))
             took = time.perf_counter() - began
             verdict = "sound" if figures.sound else "BROKEN"

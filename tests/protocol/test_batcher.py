@@ -9,11 +9,11 @@ from unittest.mock import AsyncMock
 import pytest
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError, TryAgainError
 
-from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ServerUnsupported, ShadowError
+from shadows.errors import NotAccepted, Overloaded, ServerUnreachable, ServerUnsupported
 from shadows.protocol import batcher as module
 from shadows.protocol.batcher import Batcher
 from shadows.protocol.connection import Address, Link
-from shadows.protocol.schedule import Answer, Item, LateBatch, Mode
+from shadows.protocol.schedule import Answer, Item, Mode
 from shadows.protocol.scripts import load
 from shadows.protocol.store import Store
 from tests.protocol.bench import Bench
@@ -265,7 +265,6 @@ def answering(*errors: Exception) -> Schedule:
             Overloaded,
         ),
         (ResponseError("NOPERM no permissions"), ResponseError),
-        (LateBatch(), ShadowError),
         (ValueError("a bug"), ValueError),
     ],
 )
@@ -278,6 +277,19 @@ async def test_other_errors_are_told_at_once(
             await submit(batcher, item("a"))
         assert caught.type is becomes
         assert await submit(batcher, item("a")) is Answer.ACCEPTED
+
+
+async def test_what_somebody_else_noted_of_a_producer_is_no_answer_to_it(
+    bench: Bench, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sending(bench, proxy) as batcher:
+        odd = ["9999999999 A", "{} AAA", "{} ", "{} ZZ", "x A", "", "9" * 400 + " A"]
+        assert await submit(batcher, item("a")) is Answer.ACCEPTED
+        for batch, noted in enumerate(odd, 2):
+            for producer in bench.hash("producers"):
+                bench.ask("HSET", "producers", producer, noted.format(batch))
+            assert await submit(batcher, item(f"after {batch}")) is Answer.ACCEPTED
+        assert bench.ask("XLEN", "ready:default") == 1 + len(odd)
 
 
 async def test_what_passes_by_itself_is_waited_for(

@@ -198,7 +198,7 @@ def test_whoever_listens_is_told_of_what_comes(bench: Bench) -> None:
         bench.schedule(call("b"), call("a"), call("c", at=bench.instant + 5), call("d", "nowhere"))
         assert heard() == ["producer\nqueued b\nscheduled c"]
         bench.batch -= 1
-        bench.schedule(call("b"))
+        bench.schedule(call("b"), call("a"), call("c"), call("d", "nowhere"))
         assert heard() == []
 
 

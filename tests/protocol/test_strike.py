@@ -1,7 +1,6 @@
 """`strike.lua`: what is stricken is noted under a version that grows with every change."""
 
 import pytest
-from redis.exceptions import ResponseError
 
 from shadows.protocol.strikes import Listed, TooMany, look, restore, strike
 from tests.protocol.bench import Bench, now
@@ -69,13 +68,6 @@ def test_a_full_server_still_strikes_and_restores(bench: Bench) -> None:
     with bench.full():
         assert strike_(bench, b"a").version == 1
         assert restore_(bench, b"a").version == 2
-
-
-def test_a_broken_version_leaves_everything_as_it_was(bench: Bench) -> None:
-    bench.ask("HSET", "meta", "strikes", "nonsense")
-    with pytest.raises(ResponseError, match="not an integer"):
-        strike_(bench, b"a")
-    assert not bench.ask("EXISTS", "strikes")
 
 
 def test_what_the_caller_knows_is_not_sent_again(bench: Bench) -> None:

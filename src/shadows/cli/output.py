@@ -26,7 +26,12 @@ _NO_TERMINAL_WIDTH = 500
 
 def plain(text: object) -> str:
     """A text on one line, with its control characters shown."""
-    return str(text).translate(_ESCAPES)
+    return _encodable(str(text).translate(_ESCAPES))
+
+
+def _encodable(text: str) -> str:
+    """The text with what has no encoding escaped: it stands for bytes that were none of ours."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def say(text: object) -> None:
@@ -36,7 +41,7 @@ def say(text: object) -> None:
 
 def write_json(value: object) -> None:
     """Write a value as one line of JSON: instants as ISO 8601 in UTC, durations as seconds."""
-    typer.echo(json.dumps(value, default=_as_json, ensure_ascii=False))
+    typer.echo(_encodable(json.dumps(value, default=_as_json, ensure_ascii=False)))
 
 
 def _as_json(value: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from redis.exceptions import ResponseError
 
-from shadows.errors import NotAccepted, Overloaded, QueueFull, ServerUnreachable, ShadowError
+from shadows.errors import NotAccepted, Overloaded, QueueFull, ServerUnreachable
 
 from .connection import Link
 from .failures import Backoff, Failure, classify, needs_another_socket
@@ -181,8 +181,8 @@ class Batcher:
                 )
                 if self._durable:  # what else fails here is sent again: it may have another server then
                     self._reached = await replicated(self._link, self._durable, REPLICAS_PATIENCE_MS)
-            except LateBatch:  # somebody else of our name was here: not in this universe
-                raise ShadowError("a newer batch of this producer was accepted first") from None
+            except LateBatch:  # somebody else wrote there: what is noted under another name is our own
+                self._producer, remember = secrets.token_hex(8), True
             except (ServerUnreachable, ResponseError) as error:
                 failure, pause = classify(error), backoff.pause()
                 again = failure in (Failure.TRANSIENT, Failure.RELOAD)

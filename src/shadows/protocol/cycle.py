@@ -114,7 +114,7 @@ async def cycle(
             for entry in entries
         ],
         None if due == b"" else int(due),
-        [stop.decode() for stop in stops],
+        [stop.decode(errors="replace") for stop in stops],
         leased == 1,
         unfinished,
         strikes,
@@ -151,7 +151,7 @@ async def listen(
             await asyncio.sleep(block_ms / 1000)
             return Heard([], b"", str(trouble))
         if str(error).startswith(("NOGROUP", "UNBLOCKED")):
-            await store.enroll(link)
+            await store.enroll(link, queues)
         else:
             raise
         return Heard([], b"")

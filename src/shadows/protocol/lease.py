@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
 from redis.exceptions import ResponseError
@@ -58,6 +59,14 @@ class Announcement:
         """As it is written."""
         return msgspec.json.encode(self)
 
+    @classmethod
+    def read(cls, words: bytes) -> Self | None:
+        """What was written; None where it is not what a worker says."""
+        try:
+            return msgspec.json.decode(words, type=cls)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
 
 def beat(keys: Keys, link: SyncLink, worker: str, lease_ms: int, *, first: bool, stamp: bytes = b"") -> Beat:
     """Renew a lease, or take it; blocks, since it is a thread's work, so that a busy loop does not lose it."""
@@ -72,7 +81,7 @@ def beat(keys: Keys, link: SyncLink, worker: str, lease_ms: int, *, first: bool,
             kind = link.request(b"TYPE", keys["leases"]).decode()
             raise broken(keys, [(keys["leases"], kind)]) from error
         raise
-    return Beat(reply[0] == b"OK", reply[1], [name.decode(errors="replace") for name in reply[2:]])
+    return Beat(reply[0] == b"OK", reply[1], [name_of(name) for name in reply[2:]])
 
 
 def server_run(link: SyncLink) -> ServerRun:
@@ -87,7 +96,7 @@ async def reap(
 ) -> Reaped:
     """Take back a bounded batch of what a dead worker holds, for others to run."""
     reply = await store.call(
-        link, load("reap"), stamp, worker, *limits.arguments(), max_deliveries, MOST_ITEMS
+        link, load("reap"), stamp, written_name(worker), *limits.arguments(), max_deliveries, MOST_ITEMS
     )
     if reply[0] == b"ALIVE":
         return Reaped(alive=True)
@@ -101,10 +110,7 @@ async def drop(store: Store, link: Link, worker: str) -> None:
 
 async def strangers(store: Store, link: Link, queues: Sequence[str]) -> set[str]:
     """Consumers that no lease stands behind."""
-    leased = {
-        name.decode(errors="replace")
-        for name in await store.request(link, b"ZRANGE", store.keys["leases"], 0, -1)
-    }
+    leased = {name_of(name) for name in await store.request(link, b"ZRANGE", store.keys["leases"], 0, -1)}
     found: set[str] = set()
     for queue in queues:
         try:
@@ -112,7 +118,7 @@ async def strangers(store: Store, link: Link, queues: Sequence[str]) -> set[str]
         except ResponseError:  # its group was removed, or it is no stream: no matter of the others
             continue
         for consumer in consumers:
-            found.add(dict(zip(consumer[::2], consumer[1::2], strict=True))[b"name"].decode(errors="replace"))
+            found.add(name_of(dict(zip(consumer[::2], consumer[1::2], strict=True))[b"name"]))
     return found - leased
 
 
@@ -127,7 +133,17 @@ async def announcements(store: Store, link: Link, now_ms: int) -> dict[str, Anno
     leases = await store.request(link, b"ZRANGE", store.keys["leases"], 0, -1, b"WITHSCORES")
     living = {name for name, expiry in zip(leases[::2], leases[1::2], strict=True) if float(expiry) > now_ms}
     return {
-        name.decode(): msgspec.json.decode(words, type=Announcement)
+        name_of(name): announcement
         for name, words in zip(said[::2], said[1::2], strict=True)
-        if name in living
+        if name in living and (announcement := Announcement.read(words)) is not None
     }
+
+
+def name_of(written: bytes) -> str:
+    """A worker's name as it is written, whoever wrote it: `written_name` makes the same bytes of it."""
+    return written.decode(errors="surrogateescape")
+
+
+def written_name(worker: str) -> bytes:
+    """A worker's name as it is written."""
+    return worker.encode(errors="surrogateescape")

@@ -4,9 +4,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from .connection import Argument, Link, Reply
+from .instants import milliseconds
 from .lease import Announcement
 from .scripts import load
 from .store import Store
@@ -116,7 +115,7 @@ async def look(
         link, load("look"), *arguments
     )
     totals = Totals(
-        now, server, unfinished, scheduled, waiting, dead, frozenset(paused.decode().split()),
+        now, server, unfinished, scheduled, waiting, dead, frozenset(paused.decode(errors="replace").split()),
         {
             queue.decode(): Depth(ready, running, _instant(oldest), _instant(newest))
             for queue, ready, running, oldest, newest in zip(*[iter(depths)] * 5, strict=True)
@@ -131,7 +130,7 @@ async def crew(store: Store, link: Link, *, stamp: bytes = b"") -> tuple[int, li
     while True:
         _, now, *facts = await store.call(link, load("crew"), stamp, len(found), MOST_ITEMS)
         page = [
-            Crewman(name.decode(), msgspec.json.decode(said, type=Announcement) if said else None, running)
+            Crewman(name.decode(errors="replace"), Announcement.read(said) if said else None, running)
             for name, said, running in zip(*[iter(facts)] * 3, strict=True)
         ]
         found += page
@@ -160,5 +159,4 @@ def _standing(ask: Ask, item: tuple[Reply, ...], totals: Totals) -> Standing:
         case _:
             queue, _, blob = blob.partition(b"/")
             instant = place if ask.kind is Kind.DUE else place.partition(b"-")[0]
-            instant_ms = int(float(instant)) if instant[:1].isdigit() else 0
-            return Standing(ask.kind, key, queue.decode(errors="replace"), blob, instant_ms)
+            return Standing(ask.kind, key, queue.decode(errors="replace"), blob, milliseconds(instant))

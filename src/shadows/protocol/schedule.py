@@ -53,7 +53,7 @@ class Item(NamedTuple):
 
 
 class LateBatch(Exception):
-    """A newer batch of the same producer was accepted before this one."""
+    """What is noted of this producer is not its own: a newer batch, or other answers."""
 
 
 async def schedule(
@@ -91,7 +91,13 @@ async def schedule(
         reply = await store.call(link, _ADD, *head, *_runs(items))
     if reply[0] == b"LATE":
         raise LateBatch
-    return [_ANSWERS[letter] for letter in reply[1]], int(reply[2])
+    answers = [_ANSWERS[letter] for letter in reply[1]]
+    if len(answers) != len(items):  # somebody else wrote what this batch was answered
+        raise LateBatch
+    try:
+        return answers, int(reply[2])
+    except ValueError:  # no version that was ever written
+        return answers, 0
 
 
 def _runs(items: Iterable[Item]) -> list[Argument]:

@@ -17,6 +17,8 @@ if queue and stream[queue] then
   local whose, _, _, _, found = entry(queue, id)
   local who = (whose == key or not found) and owner(queue, id)
   if who then
+    call('ZREMRANGEBYSCORE', controls, '-inf', '(0')  -- (what stands at another score hides the others)
+    call('ZREMRANGEBYSCORE', controls, '(0', '+inf')
     call('ZADD', controls, 0, who .. '\0' .. mark)
     return {'TOLD'}
   end

@@ -125,13 +125,15 @@ if most > 0 and head and head <= now then
     if mark and mark ~= '~due' then                 -- another life has the key
       call('ZREM', due, key)
       if mark:sub(1, 1) ~= '~' then call('HDEL', parked, key) end
-    elseif not queue then
+    elseif not queue or not stream[queue] and not (call('ZSCORE', due, key) % 1 < 600 / 1024) then
       if not (whole(dead, 'hash') and whole(dead_at, 'zset')) then return redis.error_reply('WRONGTYPE of dead letters') end
       call('ZREM', due, key)
       vacate(key)
       call('HDEL', parked, key)
-      finish(key, 'failed', '', '', calls[i] or '')
-      bury('lost/' .. now .. '/' .. key, key, 'lost', '', '', calls[i] or '')
+      finish(key, 'failed', queue or '', '', blob or calls[i] or '')
+      bury('lost/' .. now .. '/' .. key, key, 'lost', queue or '', '', blob or calls[i] or '')
+    elseif not stream[queue] then                   -- nobody has registered it: for ten minutes, counted in 1,024ths of a ms
+      call('ZADD', due, now + 1000 + call('ZSCORE', due, key) % 1 + 1 / 1024, key)
     elseif good(queue) then
       call('ZREM', due, key)
       call('HDEL', parked, key)
@@ -177,5 +179,5 @@ if watched then
     stops[#stops + 1] = member:sub(#me + 2)
   end
 end
-return {'OK', table.concat(answers), taken, head and math.max(0, math.ceil(head - now)) or '', stops, lease and 1 or 0,
-        call('HLEN', live), tonumber(facts[2] or 0), paused}
+return {'OK', table.concat(answers), taken, head and math.max(0, math.min(1e12, math.ceil(head - now))) or '', stops, lease and 1 or 0,
+        call('HLEN', live), tonumber(facts[2]) or 0, paused}

@@ -3,5 +3,5 @@
 -- ARGV: '', id
 -- Reply: DISCARDED | NONE: no letter has the id
 -- Keeps: letter and index go together; a full server does not refuse it.
-call('ZREM', dead_at, ARGV[2])
-return {call('HDEL', dead, ARGV[2]) == 1 and 'DISCARDED' or 'NONE'}
+local found = call('ZREM', dead_at, ARGV[2]) + call('HDEL', dead, ARGV[2])
+return {found > 0 and 'DISCARDED' or 'NONE'}

@@ -13,7 +13,11 @@ if what ~= 'look' then
   end
   if what == 'strike' and call('HLEN', strikes) + #changed > most then return {'FULL'} end
   if #changed > 0 then
-    call('HINCRBY', meta, 'strikes', 1)             -- first: it is the one that a broken field refuses
+    local grown = redis.pcall('HINCRBY', meta, 'strikes', 1)
+    if type(grown) == 'table' then
+      if grown.err:find('WRONGTYPE', 1, true) then return grown end
+      call('HSET', meta, 'strikes', now)            -- it was no number: the instant is a version that nobody knows
+    end
     for _, one in ipairs(changed) do
       if what == 'strike' then
         call('HSET', strikes, one, now)
@@ -23,5 +27,5 @@ if what ~= 'look' then
     end
   end
 end
-local version = tonumber(call('HGET', meta, 'strikes') or 0)
+local version = tonumber(call('HGET', meta, 'strikes')) or 0
 return {'OK', version, version == known and {} or call('HKEYS', strikes)}

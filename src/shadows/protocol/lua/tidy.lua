@@ -15,6 +15,15 @@ local wrong = wrong_key()
 if wrong then return wrong end
 call('ZREM', due, '')                               -- from here on nothing is refused for memory
 if ARGV[4] ~= '' then say(ARGV[2], ARGV[4]) end
+
+-- What nobody can have meant: an instant 30,000 years ahead would never come.
+for _, index in ipairs({due, leases, dead_at}) do
+  for _, member in ipairs(call('ZRANGEBYSCORE', index, 1e15, '+inf', 'LIMIT', 0, 200)) do
+    call('ZADD', index, 'XX', index == leases and now + 60000 or now, member)
+  end
+end
+for _, member in ipairs(call('ZRANGEBYSCORE', windows, 1e15, '+inf', 'LIMIT', 0, 200)) do call('ZREM', windows, member) end
+
 local old = call('ZRANGEBYSCORE', windows, '-inf', now, 'LIMIT', 0, 200)
 for _, window in ipairs(old) do
   local kind, name = window:sub(1, 2), window:sub(3)
@@ -69,24 +78,39 @@ local function is_there(token)                      -- whether there is an entry
 end
 
 local name, countable = ARGV[3], call('HLEN', held) <= 2000
-for _ = 1, 100 do
-  local first = call('ZRANGEBYLEX', waiting, name == '' and '-' or '(' .. name .. '\1', '+', 'LIMIT', 0, 1)[1]
-  name = first and first:match('^[^%z]*') or ''
-  if name == '' then break end
-  local noted, most = permit(name)
-  local tokens = countable and held_by(name) or {}
-  local use = countable and #tokens or noted
-  if use >= most then
-    for _, token in ipairs(tokens) do
-      if not is_there(token) then
-        call('HDEL', held, token)
-        use = use - 1
-      end
+if call('ZCARD', waiting) > 0 then                  -- what stands at another score hides the others
+  for _, from in ipairs({'-inf', '(0'}) do
+    for _, member in ipairs(call('ZRANGEBYSCORE', waiting, from, from == '(0' and '+inf' or '(0', 'LIMIT', 0, 200)) do
+      call('ZADD', waiting, 0, member)
     end
   end
-  while use < most and hand(name) do use = use + 1 end
-  if use ~= noted then set_use(name, use, most) end
-  if checked >= 400 then break end
+end
+for _ = 1, 100 do
+  local first = call('ZRANGEBYLEX', waiting, name == '' and '-' or '(' .. name .. '\1', '+', 'LIMIT', 0, 1)[1]
+  if not first then
+    name = ''
+    break
+  end
+  local found = first:match('^([^%z]+)%z[^%z]*%z')
+  if found then
+    name = found
+    local noted, most = permit(name)
+    local tokens = countable and held_by(name) or {}
+    local use = countable and #tokens or noted
+    if use >= most then
+      for _, token in ipairs(tokens) do
+        if not is_there(token) then
+          call('HDEL', held, token)
+          use = use - 1
+        end
+      end
+    end
+    while use < most and hand(name) do use = use + 1 end
+    if use ~= noted then set_use(name, use, most) end
+    if checked >= 400 then break end
+  else
+    call('ZREM', waiting, first)                    -- nobody stands there
+  end
 end
 
 local places = call('ZCARD', due) + call('ZCARD', waiting)

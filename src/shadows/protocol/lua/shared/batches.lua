@@ -5,8 +5,8 @@
 local producer, batch, remember, answered = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), nil
 local noted = call('HGET', producers, producer)
 if noted then
-  local seen, said = noted:match('^(%d+) (.*)$')
-  seen = tonumber(seen)
+  local seen, said = noted:match('^(%d+) ([ABEF]*)$')
+  seen = tonumber(seen) or 0                        -- (whatever else stands there was never noted)
   if seen == batch then answered = {'OK', said, facts[2] or 0} end
   if seen > batch then answered = {'LATE'} end
 end

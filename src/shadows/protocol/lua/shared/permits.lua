@@ -38,7 +38,7 @@ local function hand(name)
 end
 local function permit(name)
   local use, most = (call('HGET', permits, name) or ''):match('^(%d+)/(%d+)$')
-  return tonumber(use or 0), tonumber(most or 1)
+  return tonumber(use or 0), math.max(1, tonumber(most or 1))
 end
 local function set_use(name, use, most)
   if use > 0 then

@@ -10,7 +10,10 @@ local function place_of(passed, slots)
   local slot, instant = passed:match('^(%d+)/(%d+)', at + #slots + 4)
   return slot, tonumber(instant)
 end
-local function turns(slots) return tonumber(call('HGET', permits, '\1' .. slots)) or 0 end
+local function turns(slots)
+  local taken = tonumber(call('HGET', permits, '\1' .. slots)) or 0
+  return taken >= 0 and taken < 2 ^ 53 and math.floor(taken) or 0
+end
 local function next_slot(slots, amount)
   local slot = turns(slots) % amount
   return slot, math.max(score('r/' .. slots .. '/' .. slot), score('q/' .. slots .. '/' .. slot))
