@@ -245,12 +245,6 @@ class Ground:
             record = f"{state}/{self.now}/{queue}/{len(info)}/{info}{blob}"
             self.ended[key] = (record, self.now + limits.execution_ttl_ms + (state == "failed") / 2)
 
-    def forget(self, most: int) -> None:
-        """Forget so many of what is old."""
-        order = sorted(self.ended, key=lambda key: (self.ended[key][1], key.encode()))
-        for key in [key for key in order if self.ended[key][1] <= self.now][:most]:
-            del self.ended[key]
-
     def sweep(self, limits: Limits, most: int) -> None:
         """Forget what is old, then what is too much, failures last; `most` in all."""
         order = sorted(self.ended, key=lambda key: (self.ended[key][1], key.encode()))

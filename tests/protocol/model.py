@@ -130,10 +130,8 @@ class Model(Ground):
         lost = not self.stands(key)
         if isinstance(mark, Entry):
             if not self.good(mark.queue):
-                self.forget(10)
                 return ["BAD"]
             if mark.owner:
-                self.forget(10)
                 self.controls.add((mark.owner, mark.token))
                 return ["TOLD"]
             queue, blob = mark.queue, mark.text
