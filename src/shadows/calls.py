@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, overload
 
 from shadows.checks import check_duration
 from shadows.clock import Clock, as_datetime, as_instant_us
-from shadows.execution import Disposition, Execution, ExecutionState, Source
+from shadows.execution import Disposition, Execution, ExecutionState, Source, answered
 from shadows.payload.call import decode_call, encode_call, encode_first
 from shadows.protocol.schedule import Item, Mode
 from shadows.tasks.plan import Plan
@@ -55,7 +55,7 @@ class Prepared(NamedTuple):
     def execution(self, source: Source, disposition: Disposition, state: ExecutionState) -> Execution[Any]:
         """The execution that it asked for, and what became of that."""
         item = self.item
-        return Execution.answered(
+        return answered(
             source,
             item.key,
             self.plan.name,

@@ -155,18 +155,6 @@ class Execution[R]:
         self.fence = fence
         self._progress = progress
 
-    @staticmethod
-    def answered(
-        source: Source, key: str, function_name: str, args: tuple[Any, ...], kwargs: dict[str, Any], queue: str, when_us: int,
-        disposition: Disposition, state: ExecutionState, expires: datetime | None,
-    ) -> "Execution[Any]":  # fmt: skip
-        """The execution of a call that was just answered: made in half the time, which counts where there are many."""
-        execution: Execution[Any] = object.__new__(Execution)  # pyright: ignore[reportUnknownVariableType]
-        execution._begin(
-            source, key, function_name, args, kwargs, queue, when_us, disposition, state, expires
-        )
-        return execution
-
     def _begin(
         self, source: Source, key: str, function_name: str, args: tuple[Any, ...], kwargs: dict[str, Any], queue: str,
         when_us: int | None, disposition: Disposition | None, state: ExecutionState, expires: datetime | None,
@@ -468,3 +456,14 @@ _UNFINISHED = {
 }
 _PASSING = {"scheduled", "queued", "running", "waiting"}
 _UNENDED = {*_PASSING, "progress"}
+
+
+def answered(
+    source: Source, key: str, function_name: str, args: tuple[Any, ...], kwargs: dict[str, Any], queue: str, when_us: int,
+    disposition: Disposition, state: ExecutionState, expires: datetime | None,
+) -> Execution[Any]:  # fmt: skip
+    """The execution of a call that was just answered: made in half the time, which counts where there are many."""
+    execution: Execution[Any] = object.__new__(Execution)  # pyright: ignore[reportUnknownVariableType]
+    begin = execution._begin  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (this module's own, but no method for users)
+    begin(source, key, function_name, args, kwargs, queue, when_us, disposition, state, expires)
+    return execution
