@@ -63,14 +63,16 @@ WAYS = {
 } | {f"mark {mark!r}": marked(mark) for mark in MARKS}  # fmt: skip
 
 
-@pytest.fixture(params=WAYS)
-def lost(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+each_way = pytest.mark.parametrize("way", list(WAYS))
+
+
+def without(bench: Bench, way: str) -> Bench:
     """With a key whose task was removed by hand, and another's that must not be touched."""
     bench.add("other")
     (bystander,) = bench.take()
     bench.acquire(bystander, Claim(Need.PERMIT, "two", 1))
     bench.cycle(settle=[(bystander, completed())])
-    WAYS[request.param](bench)
+    WAYS[way](bench)
     bench.add("other")
     return bench
 
@@ -98,7 +100,9 @@ def free(bench: Bench) -> bool:
     ]
 
 
-def test_a_cancelled_key_is_free(lost: Bench) -> None:
+@each_way
+def test_a_cancelled_key_is_free(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     assert lost.cancel("a") is Cancelled.ENDED
     assert free(lost)
     assert (lost.find("a").stand, lost.find("a").state) == (Stand.ENDED, "cancelled")
@@ -108,7 +112,9 @@ def test_a_cancelled_key_is_free(lost: Bench) -> None:
 
 @pytest.mark.parametrize("mode", [Mode.REPLACE, Mode.RECLAIM])
 @pytest.mark.parametrize("later", [0, 20])
-def test_another_call_takes_its_place(lost: Bench, mode: Mode, later: int) -> None:
+@each_way
+def test_another_call_takes_its_place(bench: Bench, way: str, mode: Mode, later: int) -> None:
+    lost = without(bench, way)
     assert lost.schedule(wish(mode, later and lost.instant + later)) == [Answer.ACCEPTED]
     assert lost.schedule(wish(Mode.RECLAIM)) == [Answer.EXISTS]
     lost.instant += later
@@ -117,19 +123,25 @@ def test_another_call_takes_its_place(lost: Bench, mode: Mode, later: int) -> No
     assert not lost.ask("EXISTS", "parked", lost.key("due"))
 
 
-def test_who_adds_is_told_that_nothing_stands_there(lost: Bench) -> None:
+@each_way
+def test_who_adds_is_told_that_nothing_stands_there(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     assert lost.find("a").lost
     assert lost.schedule(wish(Mode.ADD)) == [Answer.EXISTS]
 
 
-def test_clearing_frees_it_also_while_others_work(lost: Bench) -> None:
+@each_way
+def test_clearing_frees_it_also_while_others_work(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     lost.lease("w")
     removed, more = now(clear(lost.store, lost.link, LIMITS, stamp=lost.stamp))
     assert (removed, more) == (2, False)
     assert not lost.ask("EXISTS", "live", lost.key("parked"), lost.key("due"), lost.key("waiting"))
 
 
-def test_a_worker_finds_its_place_again_or_makes_it_a_dead_letter(lost: Bench) -> None:
+@each_way
+def test_a_worker_finds_its_place_again_or_makes_it_a_dead_letter(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     called = lost.hash("parked").get("a")
     lost.cycle(settle=[])
     lost.ask("XTRIM", "ready:default", "MAXLEN", 0)  # what stands elsewhere does not hide it
