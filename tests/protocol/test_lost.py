@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from shadows.protocol.acquire import Claim, Need
-from shadows.protocol.execution import Cancelled, Stand
+from shadows.protocol.execution import Cancelled, Found, Stand
 from shadows.protocol.operator import clear
 from shadows.protocol.outcomes import completed
 from shadows.protocol.schedule import Answer, Item, Mode
@@ -252,3 +252,46 @@ def test_many_marks_are_cleared_a_page_at_a_time(bench: Bench) -> None:
         total += removed
     assert total == 5000
     assert not bench.ask("EXISTS", "live", bench.key("ended"))
+
+
+def test_what_waits_for_its_instant_goes_with_an_odd_mark_too(bench: Bench) -> None:
+    bench.add("a", "b", at=bench.instant + 5)
+    bench.ask("HSET", "live", "a", "odd", "b", "odd")
+    assert bench.cancel("a") is Cancelled.ENDED
+    assert bench.scores("due").keys() == bench.hash("parked").keys() == {"b"}
+    bench.ask("HSET", "live", "c", "odd")  # (a mark more than there are places)
+    bench.tidy()
+    assert bench.hash("live") == {"b": "~due", "c": "~due"}
+    assert bench.scores("due") == {"b": bench.instant + 5, "c": bench.instant}
+
+
+def test_a_worker_gives_back_what_a_lost_task_was_granted(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.acquire(task, PERMIT)
+    bench.ask("DEL", "ready:default")
+    bench.enroll()
+    bench.tidy()
+    assert not bench.ask("EXISTS", "held", bench.key("permits"))
+
+
+def test_who_was_given_an_entry_has_it_though_somebody_deleted_that(bench: Bench) -> None:
+    bench.add("a", "b")
+    holder, other = bench.take()
+    bench.acquire(holder, PERMIT)
+    bench.acquire(other, PERMIT)
+    bench.ask("XDEL", "ready:default", holder.token.partition("/")[2])
+    bench.ask("HSET", "live", "c", "odd")
+    bench.tidy()
+    assert bench.find("b").stand is Stand.WAITING
+    assert bench.find("a").stand is Stand.RUNNING
+    assert bench.cancel("a") is Cancelled.TOLD
+    assert bench.cycle().stops == [holder.token]
+
+
+def test_what_is_lost_is_found_with_what_was_noted_of_it(bench: Bench) -> None:
+    bench.add("a", "b", at=bench.instant + 5)
+    bench.ask("DEL", "due")
+    bench.ask("HSET", "live", "b", "~wait/1/one")
+    assert bench.find("a") == Found(Stand.SCHEDULED, "default", 0, b"1/0/call-a", lost=True)
+    assert bench.find("b") == Found(Stand.WAITING, "default", blob=b"1/0/call-b", lost=True)
