@@ -163,10 +163,14 @@ def mutated(file: str, text: str) -> dict[str, Script]:
     return found
 
 
+ACROSS = ("lost", "odd")
+"""What is tested of several scripts together."""
+
+
 def direct_tests() -> list[tuple[str, Callable[[Bench], None]]]:
     """The tests of single transitions: those that need a bench and nothing else."""
     found: list[tuple[str, Callable[[Bench], None]]] = []
-    for script in NAMES:
+    for script in (*NAMES, *ACROSS):
         module = importlib.import_module(f"tests.protocol.test_{script}")
         for name, test in vars(module).items():
             arguments = (

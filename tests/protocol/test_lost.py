@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from shadows.protocol.acquire import Claim, Need
-from shadows.protocol.execution import Cancelled, Stand
+from shadows.protocol.execution import Cancelled, Found, Stand
 from shadows.protocol.operator import clear
 from shadows.protocol.outcomes import completed
 from shadows.protocol.schedule import Answer, Item, Mode
@@ -63,14 +63,16 @@ WAYS = {
 } | {f"mark {mark!r}": marked(mark) for mark in MARKS}  # fmt: skip
 
 
-@pytest.fixture(params=WAYS)
-def lost(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+each_way = pytest.mark.parametrize("way", list(WAYS))
+
+
+def without(bench: Bench, way: str) -> Bench:
     """With a key whose task was removed by hand, and another's that must not be touched."""
     bench.add("other")
     (bystander,) = bench.take()
     bench.acquire(bystander, Claim(Need.PERMIT, "two", 1))
     bench.cycle(settle=[(bystander, completed())])
-    WAYS[request.param](bench)
+    WAYS[way](bench)
     bench.add("other")
     return bench
 
@@ -98,7 +100,9 @@ def free(bench: Bench) -> bool:
     ]
 
 
-def test_a_cancelled_key_is_free(lost: Bench) -> None:
+@each_way
+def test_a_cancelled_key_is_free(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     assert lost.cancel("a") is Cancelled.ENDED
     assert free(lost)
     assert (lost.find("a").stand, lost.find("a").state) == (Stand.ENDED, "cancelled")
@@ -108,7 +112,9 @@ def test_a_cancelled_key_is_free(lost: Bench) -> None:
 
 @pytest.mark.parametrize("mode", [Mode.REPLACE, Mode.RECLAIM])
 @pytest.mark.parametrize("later", [0, 20])
-def test_another_call_takes_its_place(lost: Bench, mode: Mode, later: int) -> None:
+@each_way
+def test_another_call_takes_its_place(bench: Bench, way: str, mode: Mode, later: int) -> None:
+    lost = without(bench, way)
     assert lost.schedule(wish(mode, later and lost.instant + later)) == [Answer.ACCEPTED]
     assert lost.schedule(wish(Mode.RECLAIM)) == [Answer.EXISTS]
     lost.instant += later
@@ -117,19 +123,25 @@ def test_another_call_takes_its_place(lost: Bench, mode: Mode, later: int) -> No
     assert not lost.ask("EXISTS", "parked", lost.key("due"))
 
 
-def test_who_adds_is_told_that_nothing_stands_there(lost: Bench) -> None:
+@each_way
+def test_who_adds_is_told_that_nothing_stands_there(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     assert lost.find("a").lost
     assert lost.schedule(wish(Mode.ADD)) == [Answer.EXISTS]
 
 
-def test_clearing_frees_it_also_while_others_work(lost: Bench) -> None:
+@each_way
+def test_clearing_frees_it_also_while_others_work(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     lost.lease("w")
     removed, more = now(clear(lost.store, lost.link, LIMITS, stamp=lost.stamp))
     assert (removed, more) == (2, False)
     assert not lost.ask("EXISTS", "live", lost.key("parked"), lost.key("due"), lost.key("waiting"))
 
 
-def test_a_worker_finds_its_place_again_or_makes_it_a_dead_letter(lost: Bench) -> None:
+@each_way
+def test_a_worker_finds_its_place_again_or_makes_it_a_dead_letter(bench: Bench, way: str) -> None:
+    lost = without(bench, way)
     called = lost.hash("parked").get("a")
     lost.cycle(settle=[])
     lost.ask("XTRIM", "ready:default", "MAXLEN", 0)  # what stands elsewhere does not hide it
@@ -240,3 +252,46 @@ def test_many_marks_are_cleared_a_page_at_a_time(bench: Bench) -> None:
         total += removed
     assert total == 5000
     assert not bench.ask("EXISTS", "live", bench.key("ended"))
+
+
+def test_what_waits_for_its_instant_goes_with_an_odd_mark_too(bench: Bench) -> None:
+    bench.add("a", "b", at=bench.instant + 5)
+    bench.ask("HSET", "live", "a", "odd", "b", "odd")
+    assert bench.cancel("a") is Cancelled.ENDED
+    assert bench.scores("due").keys() == bench.hash("parked").keys() == {"b"}
+    bench.ask("HSET", "live", "c", "odd")  # (a mark more than there are places)
+    bench.tidy()
+    assert bench.hash("live") == {"b": "~due", "c": "~due"}
+    assert bench.scores("due") == {"b": bench.instant + 5, "c": bench.instant}
+
+
+def test_a_worker_gives_back_what_a_lost_task_was_granted(bench: Bench) -> None:
+    bench.add("a")
+    (task,) = bench.take()
+    bench.acquire(task, PERMIT)
+    bench.ask("DEL", "ready:default")
+    bench.enroll()
+    bench.tidy()
+    assert not bench.ask("EXISTS", "held", bench.key("permits"))
+
+
+def test_who_was_given_an_entry_has_it_though_somebody_deleted_that(bench: Bench) -> None:
+    bench.add("a", "b")
+    holder, other = bench.take()
+    bench.acquire(holder, PERMIT)
+    bench.acquire(other, PERMIT)
+    bench.ask("XDEL", "ready:default", holder.token.partition("/")[2])
+    bench.ask("HSET", "live", "c", "odd")
+    bench.tidy()
+    assert bench.find("b").stand is Stand.WAITING
+    assert bench.find("a").stand is Stand.RUNNING
+    assert bench.cancel("a") is Cancelled.TOLD
+    assert bench.cycle().stops == [holder.token]
+
+
+def test_what_is_lost_is_found_with_what_was_noted_of_it(bench: Bench) -> None:
+    bench.add("a", "b", at=bench.instant + 5)
+    bench.ask("DEL", "due")
+    bench.ask("HSET", "live", "b", "~wait/1/one")
+    assert bench.find("a") == Found(Stand.SCHEDULED, "default", 0, b"1/0/call-a", lost=True)
+    assert bench.find("b") == Found(Stand.WAITING, "default", blob=b"1/0/call-b", lost=True)

@@ -23,9 +23,7 @@ ODD = ["", "x", "nan", "inf", "-inf", "1e999", "1.5", "-1", "0x10", "9" * 30, "9
 FAR = 10**15
 
 
-@pytest.fixture(params=ODD, ids=repr)
-def odd(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+each_odd = pytest.mark.parametrize("odd", ODD)
 
 
 def taken_in_turn(bench: Bench, *keys: str) -> list[Taken]:
@@ -36,6 +34,7 @@ def taken_in_turn(bench: Bench, *keys: str) -> list[Taken]:
 # -- meta
 
 
+@each_odd
 def test_odd_words_in_meta_hinder_no_script(bench: Bench, odd: str) -> None:
     for field in ("listening", "strikes", "unique", "mended"):
         bench.ask("HSET", "meta", field, odd)
@@ -53,6 +52,7 @@ def test_odd_words_in_meta_hinder_no_script(bench: Bench, odd: str) -> None:
     assert now(clear(bench.store, bench.link, LIMITS, stamp=bench.stamp)) == (1, False)
 
 
+@each_odd
 def test_striking_begins_a_version_anew_where_there_is_none(bench: Bench, odd: str) -> None:
     bench.ask("HSET", "meta", "strikes", odd)
     before = now(look_at_strikes(bench.store, bench.link, -1)).version
@@ -62,6 +62,7 @@ def test_striking_begins_a_version_anew_where_there_is_none(bench: Bench, odd: s
     assert (restored.version, restored.strikes) == (struck.version + 1, [])
 
 
+@each_odd
 def test_an_odd_version_of_the_wire_is_none(bench: Bench, odd: str) -> None:
     bench.ask("HSET", "meta", "least", odd, "wire", odd)
     if odd not in ("1.5", "0x10"):  # these are newer ones

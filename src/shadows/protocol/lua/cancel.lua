@@ -12,7 +12,7 @@ if not mark then return {'NONE'} end
 call('HDEL', ended, '')                             -- from here on nothing is refused for memory
 local place, blob, lost = '', nil, false
 local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
-if queue and stream[queue] then
+if stream[queue] then
   if not good(queue) then return {'BAD'} end
   local whose, _, _, _, found = entry(queue, id)
   local who = (whose == key or not found) and owner(queue, id)

@@ -67,13 +67,13 @@ local function held_by(name)
       end
     end
   end
-  return holders[name] or {}
+  return holders[name]
 end
 local checked = 0
 local function is_there(token)                      -- whether there is an entry, or somebody who was given it
   checked = checked + 1
   local queue, id = token:match('^([^~/][^/]*)/(%d+%-%d+)$')
-  if not (queue and stream[queue]) then return false end
+  if not stream[queue] then return false end
   return not good(queue) or owner(queue, id) or redis.pcall('XRANGE', stream[queue], id, id)[1]
 end
 

@@ -5,7 +5,7 @@ local function release(key, mark)
   call('HDEL', parked, key)
   call('ZREM', due, key)
   local queue, id = mark:match('^([^~/][^/]*)/(%d+%-%d+)$')
-  if not (queue and stream[queue] and redis.pcall('XRANGE', stream[queue], id, id)[1]) then  -- (else it is another's)
+  if not (stream[queue] and redis.pcall('XRANGE', stream[queue], id, id)[1]) then  -- (else it is another's)
     unhold(mark)
   end
   vacate(key)
