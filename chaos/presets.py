@@ -47,7 +47,7 @@ _WIRE = (
 )
 
 PRESETS = {
-    "F1": Preset("200 workers killed, 50,000 tasks: lost 0", (_one((Fault.KILL9,), 50_000, 300),)),
+    "F1": Preset("200 workers killed, 50,000 tasks: lost 0", (_one((Fault.KILL9,), 50_000, 420),)),
     "F2": Preset(
         "the producer killed: every acknowledged add runs, none doubled",
         (_one((Fault.PRODUCER_KILL9,), 10_000, 100, pace=0.4),),

@@ -15,6 +15,7 @@ Its states, and what leads from one to the next:
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -50,6 +51,8 @@ BACKSTOP = 1.0
 """Seconds after which an idle worker looks, whatever it has heard: nothing waits longer for a lost word."""
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
+FAR = 4
+"""Where an answer takes so many times as long as half a load's runs, the way is what takes long: loads travel whole."""
 MOST_BYTES = 4 * 1024 * 1024
 LEAST_HALF = 16
 """Runs that end at once, of which so many are half of a load: below, a cycle of its own costs more than it saves."""
@@ -92,6 +95,10 @@ class Loop:
         self._left: list[Taken] = []
         """What was taken and is to start while the next cycle is on its way; empty while that one's answer is looked at."""
         self._left_as = ""
+        self._answer_took = 0.0
+        """Seconds from the last cycle to its answer."""
+        self._run_took = math.inf
+        """Seconds that one of the last runs took until it waited or ended."""
         self._finished: deque[Settlement] = deque()
         self._suspects = Suspects()
         self._paused: frozenset[str] = frozenset()
@@ -295,25 +302,32 @@ class Loop:
 
     async def _asked(self, request: Coroutine[Any, Any, Cycled]) -> Cycled:
         """A cycle's answer; what was left to start does so once the request is on its way, so that neither side waits."""
+        began = time.monotonic()
         if not self._left:
-            return await request
-        asking = _begin(request)
-        starting = asyncio.get_running_loop().call_soon(
-            self._start_left
-        )  # by then the socket has been written to
-        try:
-            return await asking
-        finally:
-            starting.cancel()
+            cycled = await request
+        else:
+            asking = _begin(request)
+            starting = asyncio.get_running_loop().call_soon(
+                self._start_left
+            )  # by then the socket is written to
+            try:
+                cycled = await asking
+            finally:
+                starting.cancel()
+        self._answer_took = time.monotonic() - began
+        return cycled
 
     def _start_some(self, me: str, several: list[Taken]) -> None:
         """Start these; where half a load has ended by then, the rest starts when that half is on its way."""
-        enough = max(LEAST_HALF, min(self.concurrency, MOST_ITEMS) // 2)
-        for place, taken in enumerate(several, 1):
-            self._start(taken)
-            if len(self._finished) >= enough:
-                self._left, self._left_as = several[place:], me
-                return
+        half = max(LEAST_HALF, min(self.concurrency, MOST_ITEMS) // 2)
+        if self._answer_took > FAR * half * self._run_took:
+            half = MOST_UNSETTLED
+        place, began = 0, time.monotonic()
+        while place < len(several) and len(self._finished) < half:
+            self._start(several[place])
+            place += 1
+        self._left, self._left_as = several[place:], me
+        self._took(began, place)
 
     def _start_left(self) -> None:
         left, self._left = self._left, []
@@ -322,8 +336,14 @@ class Loop:
         if self._stopping or not self._lease.holds():
             self._finished.extend(_given_back(left))
         else:
+            began = time.monotonic()
             for taken in left:
                 self._start(taken)
+            self._took(began, len(left))
+
+    def _took(self, began: float, runs: int) -> None:
+        if runs >= LEAST_HALF:  # of fewer it is too much by chance
+            self._run_took = (time.monotonic() - began) / runs
 
     def _now_ms(self) -> int:
         return (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
