@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from shadows.errors import ServerUnreachable
+from shadows.protocol import wire as module
 from shadows.protocol.connection import Address, Link
 from shadows.protocol.wire import Wire
 from tests.support.node import FakeNode
@@ -137,6 +138,20 @@ async def test_the_deadline_is_that_of_the_request_that_is_out() -> None:
     third = one.ask(b"", 0.01)  # and that of the second is for later than this
     with pytest.raises(TimeoutError):
         await third
+    one.close()
+
+
+async def test_what_came_while_the_loop_was_blocked_is_read_before_the_deadline_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "GRACE", 60)
+    one = wire(Pipe())
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    reply = one.ask(b"", 0.01)
+    await instant(loop, begun + 0.02)
+    one.data_received(b"+OK\r\n")
+    assert await reply == b"OK"
     one.close()
 
 

@@ -14,6 +14,8 @@ from redis.exceptions import InvalidResponse
 
 _INCOMPLETE = object()
 _CLOSED = "Connection closed by server."
+GRACE = 0.05
+"""Seconds beyond a deadline: a loop that a task has blocked calls timers before it reads what has come meanwhile."""
 
 
 class Wire(asyncio.Protocol):
@@ -26,7 +28,7 @@ class Wire(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_deadline", "_due", "_former", "_loop", "_lost", "_reader", "_timer", "_transport", "_waiting",
+        "_deadline", "_due", "_former", "_graced", "_loop", "_lost", "_reader", "_timer", "_transport", "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +47,7 @@ class Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         """When the timer goes off: no later than the deadline of the request that is out."""
+        self._graced = False
         transport.set_protocol(self)
 
     def ask(self, request: bytes, limit: float) -> asyncio.Future[Any]:
@@ -60,6 +63,7 @@ class Wire(asyncio.Protocol):
             return waiting
         self._transport.write(request)
         self._deadline = deadline = self._loop.time() + limit
+        self._graced = False
         if self._timer is None:
             self._watch_until(deadline)
         elif deadline < self._due:
@@ -110,8 +114,12 @@ class Wire(asyncio.Protocol):
         self._timer = None
         if self._waiting is None:
             return
-        if self._loop.time() < self._deadline:
+        now = self._loop.time()
+        if now < self._deadline:
             self._watch_until(self._deadline)
+        elif not self._graced:
+            self._graced = True
+            self._watch_until(now + GRACE)
         else:
             self._fail(TimeoutError())
 
