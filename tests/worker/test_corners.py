@@ -4,15 +4,19 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shadows import ExecutionState, Shadow, UnknownTasks, Worker
 from shadows.dependencies.context import present
 from shadows.protocol.cycle import Cycled, Taken
+from shadows.protocol.lease import Beat, beat
 from shadows.worker import cycle as cycle_module
+from shadows.worker import lease as lease_module
 from shadows.worker.cycle import Loop
 from shadows.worker.lease import Lease
 from shadows.worker.quota import Quota
@@ -214,6 +218,29 @@ async def test_a_lease_that_is_lost_while_a_cycle_is_looked_at_leaves_what_it_to
         assert not loop._jobs
         assert not loop._finished
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("patience", [60.0, -1.0])
+async def test_a_worker_that_starts_asks_again_where_its_first_heartbeat_is_not_answered_in_time(
+    shadows: Shadow, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    beats = 0
+
+    def slow(*arguments: Any, **options: Any) -> Beat:
+        nonlocal beats
+        beats += 1
+        if beats == 1:
+            raise RedisTimeoutError("Timeout reading from socket")
+        return beat(*arguments, **options)
+
+    monkeypatch.setattr(lease_module, "beat", slow)
+    monkeypatch.setattr(lease_module, "PATIENCE", patience)
+    if patience < 0:
+        with pytest.raises(RedisTimeoutError):
+            await Worker(shadows).__aenter__()
+    else:
+        async with Worker(shadows) as worker:
+            assert inside(worker)[1].holds()
 
 
 async def test_two_looks_for_work_are_as_far_apart_as_asked(shadows: Shadow) -> None:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shadows.clock import Clock
 from shadows.protocol.connection import SyncLink
@@ -33,6 +34,8 @@ from .watchdog import LOOK_EVERY, Watchdog
 
 logger = logging.getLogger("shadows.worker")
 
+PATIENCE = 5.0
+"""Seconds that a worker that starts asks for its lease, should a slow server or machine let single requests time out."""
 CLOCKS_AGREE_US = 100_000
 """Clocks that are less than this apart count as one: the round trip itself is a part of what is seen."""
 
@@ -78,9 +81,16 @@ class Lease:
         """Take the lease, and keep it from now on.
 
         Raises:
-            RedisError: the server does not answer.
+            RedisError: the server does not answer, nor does it within `PATIENCE` where a short lease asked for haste.
         """
-        await asyncio.to_thread(self._beat, first=True)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                await asyncio.to_thread(self._beat, first=True)
+                break
+            except RedisTimeoutError:
+                if time.monotonic() > deadline:
+                    raise
         self._unfollow = self._clock.follow(self._renew_at)
         self._thread.start()
 
