@@ -10,7 +10,7 @@ from shadows.execution import Execution
 from shadows.protocol.execution import Found, Stand
 from shadows.protocol.look import Kind, Standing, Totals, crew, look
 from shadows.protocol.operator import ALL
-from shadows.tally import SAMPLE, FunctionCounts, by_function, read_on, sample
+from shadows.tally import EXACT, FunctionCounts, by_function, read_on, sample
 from shadows.view import Listing, View
 
 _STANDS = {Kind.DUE: Stand.SCHEDULED, Kind.WAITING: Stand.WAITING, Kind.READY: Stand.QUEUED}
@@ -80,7 +80,7 @@ class Snapshot:
         counts: how many tasks there are of each kind.
         queues: the same by queue.
         by_function: the same by the name of the task; exact, unless `sampled`.
-        sampled: there are more than 10,000 unfinished tasks, so `by_function` counts a sample of about so many, taken
+        sampled: there are more than 10,000 unfinished tasks, so `by_function` counts a sample of about 5,000, taken
             evenly from all of them.
     """
 
@@ -101,7 +101,7 @@ async def take_snapshot(view: View, limit: int) -> Snapshot:
         raise ValueError(f"limit={limit!r}: how many of each kind to list, nothing (0) or more")
     lists = _lists(view.store.queues)
     totals = await _read(view, lists, limit)
-    sampled = totals.unfinished > SAMPLE
+    sampled = totals.unfinished > EXACT
     # In the order in which a task goes its way: one that moved on while this was read is seen, and as what it is now.
     found = {item.key: item for each in lists for item in each.items if item.key}
     counted = await sample(view, totals) if sampled else await read_on(view, lists)

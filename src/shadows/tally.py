@@ -12,8 +12,10 @@ from shadows.protocol.blob import split_blob
 from shadows.protocol.look import MOST_ITEMS, Ask, Depth, Kind, Standing, Totals, look
 from shadows.view import Listing, View, read_page
 
-SAMPLE = 10_000
-"""Up to so many unfinished tasks are counted one by one; of more, a sample of about so many."""
+EXACT = 10_000
+"""Up to so many unfinished tasks are counted one by one."""
+SAMPLE = 5_000
+"""Of more than that a sample of about so many: a share is then off by 1.4 % of all at most, nineteen times of twenty."""
 RUN = 10
 """How many neighbours a sample takes from one place."""
 HEAD = 1024
