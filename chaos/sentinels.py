@@ -9,7 +9,7 @@ from typing import Self
 from tests.support.sentinel import (
     PRIMARY,
     Watched,
-    _sentinel,  # pyright: ignore[reportPrivateUsage] - what the tests start is what runs here
+    watching,
 )
 from tests.support.servers import Server
 from tests.support.waiting import until_sync
@@ -80,7 +80,7 @@ class Guarded:
             replica.start(*following(primary))
             until_sync(lambda: follows(replica.server, primary.server), PATIENCE, what="a replica")
             for patience in _PATIENCE_MS:
-                sentinel = stack.enter_context(_sentinel(self._engine, primary.port))
+                sentinel = stack.enter_context(watching(self._engine, primary.port))
                 sentinel.call("SENTINEL", "SET", PRIMARY, "quorum", QUORUM)
                 # One after the other, or each would vote for itself, and nobody be elected.
                 sentinel.call("SENTINEL", "SET", PRIMARY, "down-after-milliseconds", patience)

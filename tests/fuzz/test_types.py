@@ -1,16 +1,16 @@
 """Whatever stands in the place of a key of the shadow: an error that names it and the remedy, and nothing half done."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
 
-from shadows import ConcurrencyLimit, NotAccepted, Perpetual, Retry, Shadow, ShadowError, TaskKey, Worker
+from shadows import NotAccepted, Shadow, ShadowError, Worker
 from shadows.protocol.keys import FIXED, Keys
 from tests.fuzz.operations import OPERATIONS, failure, furnish
+from tests.fuzz.survey import ONCE, Bystanders
 from tests.fuzz.types import MADE, Ground
 from tests.support.waiting import until
 
@@ -60,59 +60,26 @@ async def test_an_operation_succeeds_or_names_the_broken_key_and_leaves_all_as_i
 async def test_a_worker_loses_nothing_and_runs_nothing_twice_while_a_key_is_broken(
     name: str, url: str, redis: Redis, caplog: pytest.LogCaptureFixture, role: str, kind: str
 ) -> None:
-    ground, runs, gate = Ground(redis, name), Counter[str](), asyncio.Event()
+    ground = Ground(redis, name)
     if kind == Keys(name).type_of((ground.prefix + role).encode()):
         return
-
-    async def completing(key: str = TaskKey()) -> None:
-        runs[key] += 1
-        await gate.wait()
-
-    async def failing(key: str = TaskKey()) -> None:
-        runs[key] += 1
-        await gate.wait()
-        raise ValueError
-
-    async def retrying(key: str = TaskKey(), retry: Retry = Retry(2, timedelta(milliseconds=1))) -> None:
-        runs[key] += 1
-        await gate.wait()
-        raise ValueError
-
-    async def limited(key: str = TaskKey(), limit: ConcurrencyLimit = ConcurrencyLimit(1)) -> None:
-        runs[key] += 1
-        await gate.wait()
-
-    async def repeating(
-        key: str = TaskKey(), every: Perpetual = Perpetual(timedelta(milliseconds=1))
-    ) -> None:
-        runs[key] += 1
-        await gate.wait()
-        if runs[key] == 3:
-            every.cancel()
-
     async with Shadow(name, url) as shadows:
-        for task in (completing, failing, retrying, limited, repeating):
-            await shadows.add(task, key=task.__name__)()
-        await shadows.add(limited, key="limited next")()
-        await shadows.add(completing, key="kept taken", unique_for=timedelta(hours=1))()
+        tasks = Bystanders(shadows)
+        await tasks.add()
         async with Worker(shadows, reconnection_delay=timedelta(milliseconds=50)) as worker:
             working = asyncio.create_task(worker.run_until_finished())
-            await until(lambda: len(runs) == 6)
+            await until(tasks.begun)
             present = await ground.swap(role, kind)
-            gate.set()
+            tasks.gate.set()
             await until(lambda: f"{ground.prefix}{role}'" in caplog.text or working.done())
             await ground.swap_back(role, present=present)
             await working
-        once = {
-            "completing": 1, "failing": 1, "retrying": 2, "limited": 1, "limited next": 1, "repeating": 3,
-            "kept taken": 1,
-        }  # fmt: skip
         if (
             role == "ready:default"
         ):  # outcomes of its tasks are refused alone, so that other queues go on: they run again
-            assert all(runs[key] >= most for key, most in once.items())
+            assert all(tasks.runs[key] >= most for key, most in ONCE.items())
         else:
-            assert runs == once
+            assert tasks.runs == ONCE
         assert {(letter.key, letter.reason) for letter in await shadows.dead_letters()} == {
             ("failing", "failed"),
             ("retrying", "failed"),

@@ -50,13 +50,14 @@ def watched(engine: str = VALKEY.name) -> Generator[Watched]:
         primary = stack.enter_context(running(engine))
         replica = stack.enter_context(running(engine, "--replicaof", LOOPBACK, str(primary.port)))
         until_sync(lambda: b"state=online" in primary.call("INFO", "replication"), 20, what="a replica")
-        sentinel = stack.enter_context(_sentinel(engine, primary.port))
+        sentinel = stack.enter_context(watching(engine, primary.port))
         until_sync(lambda: sentinel.call("SENTINEL", "REPLICAS", PRIMARY), 20, what="a replica that is known")
         yield Watched(primary, replica, [sentinel])
 
 
 @contextmanager
-def _sentinel(engine: str, port: int) -> Generator[Server]:
+def watching(engine: str, port: int) -> Generator[Server]:
+    """A sentinel that watches over the primary at a port."""
     with tempfile.TemporaryDirectory(prefix="shadows-", ignore_cleanup_errors=True) as folder:
         path, own = Path(folder) / "sentinel.sock", free_port()
         lines = (

@@ -10,7 +10,6 @@ from shadows.protocol.cycle import Cycled
 from shadows.worker import cycle as cycle_module
 from shadows.worker.cycle import Loop
 from shadows.worker.lease import Lease
-from tests.support.servers import Server
 from tests.support.waiting import until
 
 LOAD, HALF = 40, 20
@@ -27,14 +26,19 @@ def runs() -> list[int]:
     return []
 
 
-@pytest.fixture
-async def worker(shadows: Shadow, runs: list[int]) -> AsyncIterator[Worker]:
-    """One that has run half of its load."""
+async def load(shadows: Shadow, runs: list[int], many: int = LOAD) -> None:
+    """Add tasks that end at once."""
 
     async def note(n: int) -> None:
         runs.append(n)
 
-    await shadows.add_many([shadows.call(note)(n) for n in range(LOAD)])
+    await shadows.add_many([shadows.call(note)(n) for n in range(many)])
+
+
+@pytest.fixture
+async def worker(shadows: Shadow, runs: list[int]) -> AsyncIterator[Worker]:
+    """One that has run half of its load."""
+    await load(shadows, runs)
     async with Worker(shadows, concurrency=LOAD) as worker:
         loop, _ = inside(worker)
         await loop._cycle(LOAD)
@@ -72,19 +76,14 @@ async def test_each_runs_once(worker: Worker, runs: list[int]) -> None:
     assert runs == list(range(LOAD))
 
 
-async def test_where_the_server_is_far_away_loads_travel_whole(shadows: Shadow) -> None:
-    runs: list[int] = []
-
-    async def note(n: int) -> None:
-        runs.append(n)
-
-    await shadows.add_many([shadows.call(note)(n) for n in range(LOAD)])
+async def test_where_the_server_is_far_away_loads_travel_whole(shadows: Shadow, runs: list[int]) -> None:
+    await load(shadows, runs)
     async with Worker(shadows, concurrency=LOAD) as worker:
         loop, _ = inside(worker)
-        loop._run_took = 0  # as beside an answer that takes for ever
+        loop._halves._run_took = 0  # as beside an answer that takes for ever
         await loop._cycle(LOAD)
         assert len(runs) == LOAD
-        assert loop._run_took > 0
+        assert loop._halves._run_took > 0
 
 
 async def test_what_is_left_takes_its_slots(worker: Worker) -> None:
@@ -92,13 +91,8 @@ async def test_what_is_left_takes_its_slots(worker: Worker) -> None:
     assert loop._free() == LOAD - HALF
 
 
-async def test_a_few_that_end_at_once_are_settled_together(shadows: Shadow) -> None:
-    runs: list[int] = []
-
-    async def note(n: int) -> None:
-        runs.append(n)
-
-    await shadows.add_many([shadows.call(note)(n) for n in range(10)])
+async def test_a_few_that_end_at_once_are_settled_together(shadows: Shadow, runs: list[int]) -> None:
+    await load(shadows, runs, 10)
     async with Worker(shadows, concurrency=10) as worker:
         await inside(worker)[0]._cycle(10)
         assert len(runs) == 10
@@ -149,7 +143,7 @@ async def test_what_is_left_when_the_lease_is_lost_is_left_to_others(
         loop.lease_lost()
     loop._start_left()
     assert len(runs) == HALF
-    assert not loop._left
+    assert not loop._halves.left
     assert len(loop._finished) == HALF
 
 
@@ -165,19 +159,29 @@ async def test_without_a_lease_what_is_left_goes_back(
     assert sorted(runs) == list(range(LOAD))
 
 
-async def test_a_request_that_fails_at_once_leaves_it_to_the_next(
+async def test_what_is_left_when_the_server_fails_starts_once_it_is_known_to_be_held_still(
     worker: Worker, runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, _ = inside(worker)
+    request, compare, compared = loop._request, loop._compare, list[int]()
 
     async def away(*_: object) -> Cycled:
+        monkeypatch.setattr(loop, "_request", request)
         raise ServerUnreachable("gone for a moment")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(loop, "_request", away)
-        with pytest.raises(ServerUnreachable):
-            await loop._cycle(0)
-    assert len(runs) == HALF
+    async def comparing() -> None:
+        compared.append(len(runs))
+        await compare()
+
+    monkeypatch.setattr(loop, "_request", away)
+    monkeypatch.setattr(loop, "_compare", comparing)
+    await worker.run_until_finished()
+    assert compared == [HALF]
+    assert sorted(runs) == list(range(LOAD))
+
+
+async def test_what_is_left_is_not_taken_for_lost(worker: Worker, runs: list[int]) -> None:
+    loop, _ = inside(worker)
     await loop._compare()
     assert not loop._ear.heard
     await worker.run_until_finished()
@@ -185,14 +189,9 @@ async def test_a_request_that_fails_at_once_leaves_it_to_the_next(
 
 
 async def test_so_many_runs_are_so_many(
-    shadows: Shadow, server: Server, monkeypatch: pytest.MonkeyPatch
+    shadows: Shadow, runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs: list[int] = []
-
-    async def note(n: int) -> None:
-        runs.append(n)
-
-    await shadows.add_many([shadows.call(note)(n) for n in range(LOAD)])
+    await load(shadows, runs)
     async with Worker(shadows, concurrency=LOAD) as worker:
         loop, _ = inside(worker)
         loop.limit(30, loop.stop)

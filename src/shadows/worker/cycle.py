@@ -15,7 +15,6 @@ Its states, and what leads from one to the next:
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -39,6 +38,7 @@ from shadows.protocol.outcomes import Outcome, cancelled, failed, release, start
 from shadows.shadow import Shadow
 
 from .ear import Ear
+from .halves import Halves
 from .lease import Lease
 from .progress import ProgressBoard
 from .runner import Job, Runner, Stop
@@ -51,11 +51,7 @@ BACKSTOP = 1.0
 """Seconds after which an idle worker looks, whatever it has heard: nothing waits longer for a lost word."""
 MOST_UNSETTLED = 10_000
 """Outcomes that may wait for the server; beyond, nothing is taken."""
-FAR = 4
-"""Where an answer takes so many times as long as half a load's runs, the way is what takes long: loads travel whole."""
 MOST_BYTES = 4 * 1024 * 1024
-LEAST_HALF = 16
-"""Runs that end at once, of which so many are half of a load: below, a cycle of its own costs more than it saves."""
 PATIENCE = 5.0
 """Seconds that a task may take to end after being cancelled for a shutdown; then it is left behind."""
 
@@ -92,14 +88,8 @@ class Loop:
         self._wanted = asyncio.Event()
         self._ear = Ear(shadow.store, self._wanted.set, self._hard_of_hearing)
         self._jobs: dict[str, Job] = {}
-        self._left: list[Taken] = []
-        """What was taken and is to start while the next cycle is on its way; empty while that one's answer is looked at."""
-        self._left_as = ""
-        self._answer_took = 0.0
-        """Seconds from the last cycle to its answer."""
-        self._run_took = math.inf
-        """Seconds that one of the last runs took until it waited or ended."""
         self._finished: deque[Settlement] = deque()
+        self._halves = Halves(self._start, self._finished)
         self._suspects = Suspects()
         self._paused: frozenset[str] = frozenset()
         self._stopping = False
@@ -133,7 +123,7 @@ class Loop:
         for job in list(self._jobs.values()):
             job.cancel(Stop.LEASE_LOST)
         self._ear.forget()
-        self._left.clear()
+        self._halves.forget()
         self._wanted.set()
 
     def cancel_running(self, stop: Stop) -> None:
@@ -171,6 +161,7 @@ class Loop:
                     logger.warning("server does not answer error=%s", error)
                     # A replica that takes the server's place may never have given it to us: comparing finds what is ours.
                     self._ear.heard.clear()
+                    self._halves.forget()
                 self._runner.meter.disrupted()
                 self._adrift = True
                 await self._link.close()
@@ -208,7 +199,7 @@ class Loop:
 
     async def _hand_back(self) -> None:
         me = self._lease.incarnation
-        self._left.clear()
+        self._halves.forget()
         try:
             for taken in await recover(self._store, self._link, me, self._names(), self._known()):
                 self._finished.append(Settlement(taken.token, taken.key, release()))
@@ -246,7 +237,7 @@ class Loop:
             return 0
         if len(self._finished) > MOST_UNSETTLED:
             return 0
-        return max(0, min(self._slots() - len(self._left) - len(self._ear.heard), MOST_ITEMS))
+        return max(0, min(self._slots() - len(self._halves.left) - len(self._ear.heard), MOST_ITEMS))
 
     async def _cycle(self, take: int) -> Cycled:
         settling = self._next_batch()
@@ -292,7 +283,7 @@ class Loop:
                 me, parted.held
             )  # as what a read brings, it starts after a cycle: that takes the others back
             self._finished.extend(parted.back)
-            self._start_some(me, parted.start)
+            self._halves.start(me, parted.start, min(self.concurrency, MOST_ITEMS))
             # A blocking read gives one entry a queue, which may be more than there are slots: the rest goes back.
             self._finished.extend(_given_back(starting[free:]))
         for token in cycled.stops:
@@ -303,7 +294,7 @@ class Loop:
     async def _asked(self, request: Coroutine[Any, Any, Cycled]) -> Cycled:
         """A cycle's answer; what was left to start does so once the request is on its way, so that neither side waits."""
         began = time.monotonic()
-        if not self._left:
+        if not self._halves.left:
             cycled = await request
         else:
             asking = _begin(request)
@@ -314,36 +305,15 @@ class Loop:
                 cycled = await asking
             finally:
                 starting.cancel()
-        self._answer_took = time.monotonic() - began
+        self._halves.answer_took = time.monotonic() - began
         return cycled
 
-    def _start_some(self, me: str, several: list[Taken]) -> None:
-        """Start these; where half a load has ended by then, the rest starts when that half is on its way."""
-        half = max(LEAST_HALF, min(self.concurrency, MOST_ITEMS) // 2)
-        if self._answer_took > FAR * half * self._run_took:
-            half = MOST_UNSETTLED
-        place, began = 0, time.monotonic()
-        while place < len(several) and len(self._finished) < half:
-            self._start(several[place])
-            place += 1
-        self._left, self._left_as = several[place:], me
-        self._took(began, place)
-
     def _start_left(self) -> None:
-        left, self._left = self._left, []
-        if self._left_as != self._lease.incarnation:
-            return  # others run them
+        left = self._halves.take_left(self._lease.incarnation)
         if self._stopping or not self._lease.holds():
             self._finished.extend(_given_back(left))
         else:
-            began = time.monotonic()
-            for taken in left:
-                self._start(taken)
-            self._took(began, len(left))
-
-    def _took(self, began: float, runs: int) -> None:
-        if runs >= LEAST_HALF:  # of fewer it is too much by chance
-            self._run_took = (time.monotonic() - began) / runs
+            self._halves.start_left(left)
 
     def _now_ms(self) -> int:
         return (self._shadow.clock.now_us() + self._lease.offset_us) // 1000
@@ -375,7 +345,7 @@ class Loop:
 
     def _known(self) -> set[str]:
         """The tokens of what runs, or has ended and is to be settled."""
-        waiting = {taken.token for taken in self._left}
+        waiting = {taken.token for taken in self._halves.left}
         return self._jobs.keys() | waiting | {settlement.token for settlement in self._finished}
 
     def _pauses(self, taken: Taken) -> bool:

@@ -108,7 +108,7 @@ class Runner:
             if job.call.expires_us:
                 self._expire(job)
             strikes = self._shadow.strikes
-            if strikes.version and strikes and strikes.forbid(job.plan, job.args, job.kwargs):
+            if strikes.some and strikes.forbid(job.plan, job.args, job.kwargs):
                 raise Over(await self._turn_away(job))  # noqa: TRY301 - as the other steps do
             if job.plan.injects or self._outer:
                 job.recipe = self._recipe(job.plan)
